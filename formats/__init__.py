@@ -1,0 +1,37 @@
+"""Backup formats: bytes in, facts out. Nothing here opens a file, logs, or knows the time.
+
+Every module of this package that has a ``FORMAT`` (or a tuple ``FORMATS``) is found on import; a
+new format is one new file.
+"""
+
+import importlib
+import pkgutil
+
+from formats.core.model import Format, Source
+
+__all__ = ["FORMATS", "by_name", "identify"]
+
+
+def _discover() -> tuple[Format, ...]:
+    found: list[Format] = []
+    for module_info in pkgutil.iter_modules(__path__):
+        if module_info.name == "core":
+            continue
+        module = importlib.import_module(f"{__name__}.{module_info.name}")
+        single = getattr(module, "FORMAT", None)
+        found.extend(getattr(module, "FORMATS", ()) if single is None else (single,))
+    # Formats that are read come before those that are only recognised.
+    return tuple(sorted(found, key=lambda item: (not item.supported, item.name)))
+
+
+FORMATS = _discover()
+
+
+def identify(source: Source) -> Format | None:
+    """Return the format of ``source`` by its content, or None."""
+    return next((item for item in FORMATS if item.probe(source)), None)
+
+
+def by_name(name: str) -> Format | None:
+    """Return the format called ``name``, or None."""
+    return next((item for item in FORMATS if item.name == name), None)

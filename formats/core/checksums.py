@@ -1,0 +1,75 @@
+"""Checksums as pure functions on buffers.
+
+The native ones run outside the interpreter lock on buffers of any size; the numpy ones do so on
+arrays of about a mebibyte.
+"""
+
+from typing import TypeAlias
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+def crc32(buffer: Buffer, start: int = 0) -> int:
+    """CRC-32 as in zlib (polynomial 0x04C11DB7 reflected); ``start`` continues an earlier sum."""
+    return isal_zlib.crc32(buffer, start)
+
+
+def crc32c(buffer: Buffer) -> int:
+    """CRC-32C (Castagnoli), as in VHDX, iSCSI and btrfs."""
+    return int(google_crc32c.value(bytes(buffer)))
+
+
+def byte_sum_complement(buffer: Buffer) -> int:
+    """One's complement of the sum of all bytes, 32 bits (VHD specification, "Checksum")."""
+    total = int(np.frombuffer(buffer, np.uint8).sum(dtype=np.uint64))
+    return ~total & 0xFFFFFFFF
+
+
+def xor_words16(buffer: Buffer) -> int:
+    """XOR of little-endian 16-bit words (MTF specification 1.00a, header checksums)."""
+    return int(np.bitwise_xor.reduce(np.frombuffer(buffer, "<u2")))
+
+
+def sector_xors(elements: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """XOR of the 128 little-endian words of every 512-byte sector.
+
+    ``elements`` is one-dimensional, a whole number of sectors long.
+    """
+    # Measured on a 2-core EPYC: this plain reduction 10.9 GB/s, folding halves 3.2 GB/s.
+    wide = np.bitwise_xor.reduce(elements.view("<u8").reshape(-1, 64), axis=1)
+    narrow: npt.NDArray[np.uint32] = (wide ^ (wide >> np.uint64(32))).astype(np.uint32)
+    return narrow
+
+
+def rotate_left(
+    values: npt.NDArray[np.uint32], by: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.uint32]:
+    """Rotate each 32-bit value left by its own count (taken modulo 32)."""
+    bits = by & np.uint32(31)
+    back = (np.uint32(32) - bits) & np.uint32(31)
+    # A rotation by 0 shifts by 0 both ways and ORs the value with itself.
+    rotated: npt.NDArray[np.uint32] = (values << bits) | (values >> back)
+    return rotated
+
+
+def rotate_xor(sums: npt.NDArray[np.uint32]) -> int:
+    """Fold sector sums as ``acc = rotl32(acc, 1) ^ sum``, in order.
+
+    SQL Server uses this one recurrence for pages, log blocks and backup streams. Two folds join as
+    ``rotl32(first, count_of_second) ^ second``: see `rotate_xor_join`.
+    """
+    count = len(sums)
+    by = (np.arange(count - 1, -1, -1) & 31).astype(np.uint32)
+    return int(np.bitwise_xor.reduce(rotate_left(sums, by))) if count else 0
+
+
+def rotate_xor_join(first: int, second: int, second_count: int) -> int:
+    """Join two folds of `rotate_xor`, where the second one covers ``second_count`` sums."""
+    bits = second_count % 32
+    rotated = ((first << bits) | (first >> (32 - bits))) & 0xFFFFFFFF
+    return rotated ^ second
