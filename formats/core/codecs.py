@@ -15,7 +15,10 @@ DEFLATE_WINDOW_BITS = 15
 
 
 # Both are C classes without stubs.
-STREAM_ERRORS: tuple[type[Exception], ...] = (igzip_lib.error, pyzstd.ZstdError)
+STREAM_ERRORS: tuple[type[Exception], ...] = (
+    igzip_lib.error,  # type: ignore[assignment]
+    pyzstd.ZstdError,
+)
 
 
 class CodecError(Exception):
