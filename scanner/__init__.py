@@ -1,0 +1,1 @@
+"""Everything that touches the world: survey, engine, ledger, judge, outlets."""

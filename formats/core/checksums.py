@@ -53,8 +53,8 @@ def rotate_left(
     bits = by & np.uint32(31)
     back = (np.uint32(32) - bits) & np.uint32(31)
     # A rotation by 0 shifts by 0 both ways and ORs the value with itself.
-    rotated = np.bitwise_or(np.left_shift(values, bits), np.right_shift(values, back))
-    return rotated.astype(np.uint32, copy=False)
+    rotated: npt.NDArray[np.uint32] = np.bitwise_or(values << bits, values >> back)
+    return rotated
 
 
 def rotate_xor(sums: npt.NDArray[np.uint32]) -> int:

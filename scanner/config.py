@@ -1,0 +1,75 @@
+"""Every limit and default of the program, with its name. Sizes are bytes, times seconds."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+MIB = 1 << 20
+
+DIGEST_BLOCK_BYTES = MIB
+"""The baseline has one digest per block of this size."""
+
+DIGEST_BYTES = 16
+"""XXH3-128."""
+
+UNIT_BYTES = 64 * MIB
+"""One unit of work: read, checked and recorded as a whole, repeated as a whole after a kill."""
+
+WINDOW_BYTES = 2 * MIB
+"""One read. Memory is workers x (window + carry) plus a small constant."""
+
+CARRY_BYTES_MAX = MIB
+"""The longest element a format's kernel may ask for in one piece."""
+
+SPAN_BYTES = 64 * 1024 * MIB
+"""Units are planned for this much of a file at a time, so a plan stays small."""
+
+EXTENTS_PER_SPAN_MAX = 8_000_000
+"""More extents than this in one span is hostile: 64 GiB of 16 KiB blocks have half as many."""
+
+EVIDENCE_PER_CHECK_MAX = 200
+"""Bad extents kept one by one, per image and check; beyond that they are counted."""
+
+CONFIRM_BLOCKS_MAX = 256
+"""Blocks read again before bad evidence is believed, per file."""
+
+PROBE_EDGE_BYTES = 128 * 1024
+"""Read once at both ends of a file to tell its format."""
+
+FINE_READ_BYTES = 4096
+"""A failed read is retried in pieces of this size, so that a bad sector costs one piece."""
+
+QUEUE_RESULTS_MAX = 64
+"""Results waiting to be recorded; a full queue blocks the readers."""
+
+FILES_MAX = 20_000_000
+"""A survey that finds more files than this stops with an error."""
+
+DIRECTORY_DEPTH_MAX = 256
+"""Folders nested deeper than this are reported and not entered."""
+
+SETTLE = timedelta(minutes=15)
+"""An unfinished file whose stamps are younger than this is being written, not broken."""
+
+MAX_PROOF_AGE = timedelta(days=30)
+"""Unchanged stamps postpone the next read of a file up to this long."""
+
+PLAIN_PROGRESS_SECONDS = 60.0
+"""Between two lines of progress when standard error is no terminal."""
+
+EXCLUDES = (".snapshot", ".zfs", "@eaDir", "#recycle", "lost+found")
+"""Names never entered: snapshots of the same files, indexes of the NAS, wastebaskets."""
+
+RATE_SMOOTHING_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one scan is told. ``jobs`` None means one reader per core, one per spinning disk."""
+
+    jobs: int | None = None
+    excludes: tuple[str, ...] = EXCLUDES
+    reread: bool = False
+    max_proof_age: timedelta = MAX_PROOF_AGE
+    settle: timedelta = SETTLE
+    window_bytes: int = WINDOW_BYTES
+    unit_bytes: int = UNIT_BYTES

@@ -1,0 +1,1 @@
+"""Read every byte once, measure, and gather evidence."""

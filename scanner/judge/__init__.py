@@ -1,0 +1,1 @@
+"""Turn evidence into verdicts: pure functions, one rule table."""

@@ -1,0 +1,1 @@
+"""What is known, in SQLite: evidence, baselines, verdicts."""

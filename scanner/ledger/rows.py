@@ -1,0 +1,109 @@
+"""Rows of the ledger as the judge and the outlets see them; unknown is None."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from formats.core.model import Evidence, Identity, Kind, ParentRef, PieceOf, Position
+from scanner.results import FileState, PayloadSeen
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRow:
+    """A repository: a file system and a folder in it, wherever it is mounted today."""
+
+    id: int
+    filesystem: str
+    root: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of the scanner over one repository."""
+
+    id: int
+    repository_id: int
+    started_at: datetime
+    finished_at: datetime | None
+    files: int
+    bytes_read: int
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file of a repository; ``path`` is relative to the repository's root.
+
+    ``read_at`` is when the oldest byte of the last complete reading was read, ``unchanged_since``
+    when the baseline it equals was first taken. ``seen_at`` is the last survey that found it (for
+    a gone file: the last that found it while it was there). ``format`` None means no known format.
+    """
+
+    id: int
+    repository_id: int
+    path: str
+    size: int
+    allocated_bytes: int | None
+    mtime_ns: int
+    state: FileState
+    format: str | None
+    format_revision: int | None
+    read_at: datetime | None
+    unchanged_since: datetime | None
+    bytes_read: int
+    first_seen_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """One image of one file, or one piece of an image that lies in several files."""
+
+    id: int
+    file_id: int
+    image_index: int
+    kind: Kind | None
+    title: str | None
+    identities: tuple[Identity, ...]
+    lineage: str | None
+    parents: tuple[ParentRef, ...]
+    position: Position | None
+    piece: PieceOf | None
+    source: str | None
+    created_at: datetime | None
+    source_bytes: int | None
+    used_bytes: int | None
+    payload_bytes: int | None
+    needed_bytes: int | None
+    payload_seen: PayloadSeen
+    members: tuple[str, ...]
+    in_progress: bool
+    complete: bool
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """Evidence as recorded: about an image, or (``image_id`` None) about the file itself.
+
+    ``finding_id`` names bad evidence for acknowledging; it is the same in every run that finds the
+    same thing in the same place.
+    """
+
+    file_id: int
+    image_id: int | None
+    evidence: Evidence
+    revision: int | None
+    found_at: datetime
+    finding_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgementRow:
+    """Somebody accepted a finding until a day; it is shown, but does not decide the exit code."""
+
+    finding_id: str
+    until: datetime
+    reason: str
+    made_at: datetime

@@ -1,0 +1,1 @@
+"""Say what the ledger knows: pure rendering of documents."""

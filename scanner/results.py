@@ -1,0 +1,127 @@
+"""What the engine hands over: plain data about units, images and files.
+
+These are the only types that pass between engine, ledger and judge besides those of the formats.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from formats.core.model import Evidence, Inspection, Tally
+
+
+class FileState(StrEnum):
+    """How far the reading of a file has come."""
+
+    READING = "reading"  # some units are recorded, the rest is to come
+    READ = "read"  # every byte of the present content was read, or asked for
+    CHANGED = "changed"  # the file changed while it was read
+    REFUSED = "refused"  # it could not be opened, or reading stopped (EACCES, ESTALE, ...)
+    GONE = "gone"  # it was there once
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """What the file system says of a file without opening it. Equal stamps prove nothing."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    allocated_bytes: int | None = None
+
+    def same_content(self, other: "Stamps") -> bool:
+        """Whether nothing says that the content changed."""
+        return (
+            self.size == other.size
+            and self.mtime_ns == other.mtime_ns
+            and self.ctime_ns == other.ctime_ns
+            and self.inode == other.inode
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadSeen:
+    """How much of an image's stored source data was seen, and how much of it is not zero.
+
+    ``nonzero_bytes`` counts whole digest blocks, so it is an upper bound; ``nonzero`` is exact.
+    """
+
+    bytes: int = 0
+    nonzero_bytes: int = 0
+    nonzero: bool = False
+
+    def __add__(self, other: "PayloadSeen") -> "PayloadSeen":
+        return PayloadSeen(
+            self.bytes + other.bytes,
+            self.nonzero_bytes + other.nonzero_bytes,
+            self.nonzero or other.nonzero,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """One unit, read and checked.
+
+    ``digests`` holds one digest per block, in order; a block that could not be read has sixteen
+    zero bytes there, and empty ``digests`` mean that every block is zeros. ``evidence``,
+    ``tallies`` and ``payload`` are per image index; ``storage`` is evidence about the file itself.
+    ``unreadable`` are (offset, length) ranges the storage refused.
+    """
+
+    offset: int
+    length: int
+    digests: bytes
+    read_at: datetime
+    bytes_read: int = 0
+    evidence: Mapping[int, tuple[Evidence, ...]] = field(default_factory=dict)
+    tallies: Mapping[int, Tally] = field(default_factory=dict)
+    payload: Mapping[int, PayloadSeen] = field(default_factory=dict)
+    storage: tuple[Evidence, ...] = ()
+    unreadable: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """One image of a file: its facts, all evidence about it, and the payload seen."""
+
+    inspection: Inspection
+    evidence: tuple[Evidence, ...]
+    payload: PayloadSeen
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineResult:
+    """How the bytes compare with the file's baseline.
+
+    ``taken_at`` is when the baseline was first taken; ``replaced`` says that other images lie in
+    the file now, so there was nothing to compare.
+    """
+
+    taken_at: datetime
+    compared_bytes: int
+    replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """One file, as far as it could be read. ``path`` is relative to the repository.
+
+    ``evidence`` is about the file itself (``storage.*``, ``baseline.*``, ``generic.*``), each
+    image's own is in ``images``. ``read_at`` is when the oldest byte of this reading was read.
+    ``traceback`` is a bug of ours, met while reading this file.
+    """
+
+    path: str
+    stamps: Stamps
+    state: FileState
+    format: str | None = None
+    format_revision: int | None = None
+    images: tuple[ImageResult, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    read_at: datetime | None = None
+    bytes_read: int = 0
+    identity_key: str | None = None
+    baseline: BaselineResult | None = None
+    traceback: str | None = None

@@ -1,0 +1,1 @@
+"""Find the files of a repository and say what they are."""
