@@ -12,13 +12,13 @@ class Watcher(Protocol):
         """So many files are to be read in this repository, of so many bytes in all."""
 
     def started(self, path: str, size: int) -> None:
-        """A file is being read from now on."""
+        """Note that a file is being read from now on."""
 
     def read(self, path: str, length: int) -> None:
         """So many more bytes of the file are done (holes and resumed units count as done)."""
 
     def finished(self, result: FileResult) -> None:
-        """A file is done, one way or the other."""
+        """Note that a file is done, one way or the other."""
 
     def note(self, text: str) -> None:
         """Something the operator should know that belongs to no file."""

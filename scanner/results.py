@@ -91,16 +91,26 @@ class ImageResult:
     payload: PayloadSeen
 
 
+class BaselineAction(StrEnum):
+    """What becomes of a file's baseline after a reading. The engine decides, the ledger obeys."""
+
+    ADOPT = "adopt"  # this reading's digests are the baseline from now on
+    RENEW = "renew"  # equal to the baseline: only the times of reading are new
+    KEEP = "keep"  # the bytes differ, and that is a finding: the baseline stays as it is
+    NONE = "none"  # the structure is not proven: nothing is taken from this reading
+
+
 @dataclass(frozen=True, slots=True)
 class BaselineResult:
-    """How the bytes compare with the file's baseline.
+    """How the bytes compare with the file's baseline, and what becomes of it.
 
     ``taken_at`` is when the baseline was first taken; ``replaced`` says that other images lie in
     the file now, so there was nothing to compare.
     """
 
+    action: BaselineAction
     taken_at: datetime
-    compared_bytes: int
+    compared_bytes: int = 0
     replaced: bool = False
 
 

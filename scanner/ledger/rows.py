@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from formats.core.model import Evidence, Identity, Kind, ParentRef, PieceOf, Position
-from scanner.results import FileState, PayloadSeen
+from scanner.results import FileState, PayloadSeen, Stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +108,39 @@ class AcknowledgementRow:
     until: datetime
     reason: str
     made_at: datetime
+
+
+class KnownFile(NamedTuple):
+    """What the survey needs to decide whether a file must be read; one per known path.
+
+    A plain tuple, because there are as many as files. ``stamps`` are those of the last finished
+    reading, however it ended; of the first one also while it lasts. ``read_at`` as in `FileRow`.
+    ``storage_bad`` says that bad ``storage.*`` evidence is on record.
+    """
+
+    path: str
+    stamps: Stamps
+    state: FileState
+    format: str | None
+    format_revision: int | None
+    read_at: datetime | None
+    identity_key: str | None
+    storage_bad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Our digests of a file, taken after its structure was proven.
+
+    ``digests`` holds one digest per block of `DIGEST_BLOCK_BYTES`, joined in order; sixteen zero
+    bytes stand for a block that was never read. ``path`` is where the file lay then, ``stamps`` are
+    those it had when its bytes were last found equal (or taken): bytes that differ under these
+    same stamps were changed by nobody. ``size`` is the size then.
+    """
+
+    identity_key: str | None
+    size: int
+    taken_at: datetime
+    digests: bytes
+    path: str
+    stamps: Stamps

@@ -1,0 +1,264 @@
+"""Read one unit: every byte once, feeding all of its checks and the digest while it is in cache."""
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import xxhash
+
+from formats.core.model import Columns, Evidence, Examined, Outcome, Payload, Tally
+from scanner.config import CARRY_BYTES_MAX, DIGEST_BLOCK_BYTES, DIGEST_BYTES, FINE_READ_BYTES
+from scanner.engine.plan import Task, Unit
+from scanner.engine.runners import ExaminedRunner, PayloadRunner, Window, runner_for
+from scanner.engine.storage import Storage
+from scanner.results import PayloadSeen, UnitResult
+
+ZERO_DIGEST = xxhash.xxh3_128_digest(bytes(DIGEST_BLOCK_BYTES))
+UNREAD_DIGEST = bytes(DIGEST_BYTES)
+
+MEDIA_ERRORS = frozenset({errno.EIO, errno.EREMOTEIO, errno.EBADMSG, errno.EILSEQ, errno.ENODATA})
+"""The storage cannot deliver these bytes, as opposed to: it would not let us ask."""
+
+
+class Shrunk(Exception):
+    """The file ended before the place where it ended when it was opened."""
+
+
+class Stopped(Exception):
+    """The scan was told to stop; what was read of this unit is thrown away."""
+
+
+@dataclass(slots=True)
+class Buffer:
+    """One worker's memory: room for what is carried over, then one window."""
+
+    memory: bytearray
+    window_bytes: int
+
+    @classmethod
+    def of(cls, window_bytes: int) -> "Buffer":
+        """Allocate it once; it is used for every unit this worker reads."""
+        return cls(bytearray(CARRY_BYTES_MAX + window_bytes), window_bytes)
+
+
+class StopSignal(Protocol):
+    """Asked between windows; a `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+
+class UnitReading:
+    """The state of reading one unit."""
+
+    def __init__(self, storage: Storage, unit: Unit, buffer: Buffer) -> None:
+        self._storage = storage
+        self._unit = unit
+        self._unit_end = unit.offset + unit.length
+        self._room = memoryview(buffer.memory)
+        self._window_bytes = buffer.window_bytes
+        self._carry_wanted = carry_bytes(unit.tasks)
+        self._runners = [(task, runner_for(task)) for task in unit.tasks]
+        self._digests: list[bytes] = []
+        self._gaps: list[tuple[int, int]] = []
+        self._bytes_read = 0
+
+    def run(self, stop: StopSignal) -> None:
+        """Read from the unit's start to the end of its last element."""
+        position, carried = self._unit.offset, 0
+        end = max([self._unit_end, *(task_end(task) for task in self._unit.tasks)])
+        while position < end:
+            if stop.is_set():
+                raise Stopped
+            limit = self._unit_end if position < self._unit_end else end
+            length = min(self._window_bytes, limit - position)
+            self._fill(position, length)
+            if position < self._unit_end:
+                self._digest(position, length)
+            self._feed(position, length, carried)
+            carried = self._carry(carried, length)
+            position += length
+
+    def result(self, read_at: datetime) -> UnitResult:
+        """Return what came out of the whole unit."""
+        evidence: dict[int, list[Evidence]] = {}
+        tables: dict[int, dict[str, list[Columns]]] = {}
+        payload: dict[int, PayloadSeen] = {}
+        zero_blocks = self._zero_blocks()
+        for task, runner in self._runners:
+            evidence.setdefault(task.image_index, []).extend(runner.evidence())
+            if isinstance(runner, ExaminedRunner):
+                into = tables.setdefault(task.image_index, {})
+                for name, parts in runner.tables.items():
+                    into.setdefault(name, []).extend(parts)
+            elif isinstance(runner, PayloadRunner):
+                seen = payload.get(task.image_index, PayloadSeen())
+                payload[task.image_index] = seen + runner.seen(zero_blocks)
+        return UnitResult(
+            offset=self._unit.offset,
+            length=self._unit.length,
+            digests=pack_digests(self._digests, self._unit.length),
+            read_at=read_at,
+            bytes_read=self._bytes_read,
+            evidence={index: tuple(rows) for index, rows in evidence.items() if rows},
+            tallies={index: join_tables(named) for index, named in tables.items() if named},
+            payload=payload,
+            storage=tuple(unreadable(start, end) for start, end in self._gaps),
+            unreadable=tuple((start, end - start) for start, end in self._gaps),
+        )
+
+    def _fill(self, position: int, length: int) -> None:
+        target = self._room[CARRY_BYTES_MAX : CARRY_BYTES_MAX + length]
+        if self._storage.next_data(position) >= position + length:
+            target[:] = bytes(length)
+            return
+        try:
+            count = self._storage.read_into(target, position)
+        except OSError as error:
+            if error.errno not in MEDIA_ERRORS:
+                raise
+            count = self._fill_finely(target, position)
+        if count < length:
+            raise Shrunk
+        self._bytes_read += length
+
+    def _fill_finely(self, target: memoryview, position: int) -> int:
+        """Read in small pieces, so that a bad sector costs one piece and not the window."""
+        for start in range(0, len(target), FINE_READ_BYTES):
+            piece = target[start : start + FINE_READ_BYTES]
+            try:
+                if self._storage.read_into(piece, position + start) < len(piece):
+                    return start
+            except OSError as error:
+                if error.errno not in MEDIA_ERRORS:
+                    raise
+                piece[:] = bytes(len(piece))
+                self._add_gap(position + start, position + start + len(piece))
+        return len(target)
+
+    def _add_gap(self, start: int, end: int) -> None:
+        if self._gaps and self._gaps[-1][1] == start:
+            self._gaps[-1] = (self._gaps[-1][0], end)
+        else:
+            self._gaps.append((start, end))
+
+    def _digest(self, position: int, length: int) -> None:
+        for start in range(0, length, DIGEST_BLOCK_BYTES):
+            end = min(start + DIGEST_BLOCK_BYTES, length)
+            if any(low < position + end and high > position + start for low, high in self._gaps):
+                self._digests.append(UNREAD_DIGEST)
+                continue
+            block = self._room[CARRY_BYTES_MAX + start : CARRY_BYTES_MAX + end]
+            self._digests.append(xxhash.xxh3_128_digest(block))
+
+    def _feed(self, position: int, length: int, carried: int) -> None:
+        window = Window(
+            self._room[CARRY_BYTES_MAX - carried : CARRY_BYTES_MAX + length],
+            position - carried,
+            position,
+            position + length,
+            tuple(self._gaps),
+        )
+        for _task, runner in self._runners:
+            runner.feed(window)
+
+    def _carry(self, carried: int, length: int) -> int:
+        keep = min(self._carry_wanted, carried + length)
+        if keep:
+            last = bytes(self._room[CARRY_BYTES_MAX + length - keep : CARRY_BYTES_MAX + length])
+            self._room[CARRY_BYTES_MAX - keep : CARRY_BYTES_MAX] = last
+        return keep
+
+    def _zero_blocks(self) -> list[int]:
+        return [
+            self._unit.offset + index * DIGEST_BLOCK_BYTES
+            for index, digest in enumerate(self._digests)
+            if digest == zero_digest(self._block_length(index))
+        ]
+
+    def _block_length(self, index: int) -> int:
+        return min(DIGEST_BLOCK_BYTES, self._unit.length - index * DIGEST_BLOCK_BYTES)
+
+
+def read_unit(
+    storage: Storage, unit: Unit, buffer: Buffer, read_at: datetime, stop: StopSignal
+) -> UnitResult:
+    """Read and check one unit.
+
+    Raises `Shrunk`, `Stopped`, or an OSError that is no media error; media errors become gaps.
+    """
+    if only_payload(unit) and storage.next_data(unit.offset) >= unit.offset + unit.length:
+        return hole_result(unit, read_at)
+    storage.approach(unit.offset, unit.length)
+    reading = UnitReading(storage, unit, buffer)
+    reading.run(stop)
+    storage.leave(unit.offset, unit.length)
+    return reading.result(read_at)
+
+
+def only_payload(unit: Unit) -> bool:
+    """Whether nothing in the unit would be surprised by zeros."""
+    return all(isinstance(task.check, Payload) for task in unit.tasks)
+
+
+def hole_result(unit: Unit, read_at: datetime) -> UnitResult:
+    """Return what reading a unit that is one hole would have given."""
+    payload: dict[int, PayloadSeen] = {}
+    for task in unit.tasks:
+        seen = payload.get(task.image_index, PayloadSeen())
+        payload[task.image_index] = seen + PayloadSeen(int(task.length.sum()))
+    return UnitResult(unit.offset, unit.length, b"", read_at, payload=payload)
+
+
+def carry_bytes(tasks: Sequence[Task]) -> int:
+    """Return how many bytes must be carried over so that no element is cut apart."""
+    strides = [task.check.stride for task in tasks if isinstance(task.check, Examined)]
+    wanted = max(strides, default=1) - 1
+    assert wanted < CARRY_BYTES_MAX
+    return wanted
+
+
+def task_end(task: Task) -> int:
+    """Return the end of the last byte a task wants; it may lie behind its unit."""
+    return int((task.offset + task.length).max())
+
+
+def join_tables(named: dict[str, list[Columns]]) -> Tally:
+    """Join the tables of several windows."""
+    return {name: np.concatenate(parts) for name, parts in named.items()}
+
+
+def pack_digests(digests: list[bytes], length: int) -> bytes:
+    """Join digests; nothing at all stands for a unit of nothing but zeros."""
+    blocks = -(-length // DIGEST_BLOCK_BYTES)
+    assert len(digests) == blocks
+    last = length - (blocks - 1) * DIGEST_BLOCK_BYTES
+    if all(digest == ZERO_DIGEST for digest in digests[:-1]) and digests[-1] == zero_digest(last):
+        return b""
+    return b"".join(digests)
+
+
+def unpack_digests(packed: bytes, length: int) -> bytes:
+    """Return one digest per block, also for a unit of nothing but zeros."""
+    if packed:
+        return packed
+    blocks = -(-length // DIGEST_BLOCK_BYTES)
+    last = length - (blocks - 1) * DIGEST_BLOCK_BYTES
+    return ZERO_DIGEST * (blocks - 1) + zero_digest(last)
+
+
+def zero_digest(length: int) -> bytes:
+    """Return the digest of ``length`` zero bytes."""
+    if length == DIGEST_BLOCK_BYTES:
+        return ZERO_DIGEST
+    return xxhash.xxh3_128_digest(bytes(length))
+
+
+def unreadable(start: int, end: int) -> Evidence:
+    """Return evidence of a range the storage refused, twice."""
+    return Evidence(
+        "storage.unreadable", Outcome.UNREADABLE, start, end - start, "readable bytes", "I/O error"
+    )

@@ -1,0 +1,113 @@
+"""What every outlet renders: one judgement, with the facts around it. Plain data, no opinion."""
+
+import posixpath
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from scanner.judge.model import JudgedImage, JudgedOther, Judgement, ParentLink, Verdict
+from scanner.ledger.rows import AcknowledgementRow, EvidenceRow, FileRow, RepositoryRow
+from scanner.outlets.exit_codes import ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One run. ``finished_at`` None means that it did not come to its end."""
+
+    started_at: datetime
+    finished_at: datetime | None
+    files: int
+    bytes_read: int
+    interrupted: bool = False
+    bugs: int = 0
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        if self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything an outlet may say.
+
+    ``judgement`` takes no account of acknowledgements: an accepted finding is still shown. What
+    they change is ``exit_code`` alone. ``acknowledgements`` are those in force at ``now``.
+    ``fresh`` says that the report ends the scan in ``run``; otherwise it is what the ledger knows.
+    """
+
+    now: datetime
+    repositories: tuple[RepositoryRow, ...]
+    judgement: Judgement
+    exit_code: ExitCode
+    acknowledgements: tuple[AcknowledgementRow, ...] = ()
+    run: RunFacts | None = None
+    notes: tuple[str, ...] = ()
+    fresh: bool = False
+    version: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The same report, looked up by key instead of walked."""
+
+    report: Report
+    images: Mapping[int, JudgedImage]
+    repositories: Mapping[int, RepositoryRow]
+    accepted: Mapping[str, AcknowledgementRow]
+    crowded: frozenset[int]
+
+    def shown_path(self, file: FileRow) -> str:
+        """Return the path as a person can type it: relative where only one repository is meant."""
+        repository = self.repositories.get(file.repository_id)
+        if repository is None or len(self.repositories) == 1:
+            return file.path
+        return posixpath.join(repository.path, file.path)
+
+    def name(self, image: JudgedImage) -> str:
+        """Return the quoted path, and which image of the file where it holds several."""
+        path = repr(self.shown_path(image.files[0]))
+        if image.files[0].id not in self.crowded:
+            return path
+        return f"{path} image {image.image.image_index + 1}"
+
+    def acknowledgement(self, row: EvidenceRow) -> AcknowledgementRow | None:
+        """Return what somebody said of this finding, if it is in force."""
+        return None if row.finding_id is None else self.accepted.get(row.finding_id)
+
+
+def index(report: Report) -> Index:
+    """Return the lookups of a report."""
+    held = Counter(image.files[0].id for image in report.judgement.images)
+    return Index(
+        report,
+        {image.key: image for image in report.judgement.images},
+        {repository.id: repository for repository in report.repositories},
+        {row.finding_id: row for row in report.acknowledgements},
+        frozenset(file_id for file_id, count in held.items() if count > 1),
+    )
+
+
+def findings(evidence: tuple[EvidenceRow, ...]) -> list[EvidenceRow]:
+    """Return the bad rows, as found."""
+    return [row for row in evidence if row.evidence.bad]
+
+
+def counted_others(judgement: Judgement) -> list[JudgedOther]:
+    """Return the files that are no image but have a verdict of their own."""
+    return [other for other in judgement.others if other.ruling is not None]
+
+
+def verdict_counts(judgement: Judgement) -> dict[Verdict, int]:
+    """Return how many images, and files with a verdict, have each verdict; worst first."""
+    verdicts = [image.ruling.verdict for image in judgement.images]
+    verdicts += [other.ruling.verdict for other in judgement.others if other.ruling is not None]
+    return {verdict: verdicts.count(verdict) for verdict in sorted(Verdict, reverse=True)}
+
+
+def missing_parents(image: JudgedImage) -> list[ParentLink]:
+    """Return the parents that the image names and that were not found."""
+    return [link for link in image.parents if link.image_key is None]
