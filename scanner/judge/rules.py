@@ -1,0 +1,235 @@
+"""The rule table: evidence in, verdict out. The first rule that applies decides.
+
+A verdict is earned: the last rule gives *unproven*, so that nothing is called sound by default.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from formats.core.model import Bearing, Kind, Outcome
+from scanner.judge.cases import Case
+from scanner.judge.model import Ruling, Verdict
+from scanner.ledger.rows import EvidenceRow
+from scanner.results import FileState
+
+BUG_CHECK = "scanner.bug"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a rule applies: the evidence, where a single row says it."""
+
+    evidence: EvidenceRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the table: what applies, and what it means."""
+
+    name: str
+    verdict: Verdict
+    applies: Callable[[Case, timedelta], Finding | None]
+    meaning: str
+
+
+def judge_alone(case: Case, settle: timedelta) -> Ruling:
+    """Return the verdict on an image by itself, without its parents."""
+    for rule in RULES:
+        found = rule.applies(case, settle)
+        if found is not None:
+            return Ruling(rule.verdict, rule.name, found.evidence)
+    return Ruling(Verdict.UNPROVEN, "nothing-proven")
+
+
+def first(case: Case, *outcomes: Outcome, bearing: Bearing | None = None) -> Finding | None:
+    """Find the first evidence with one of these outcomes (and this bearing)."""
+    for row in case.evidence:
+        evidence = row.evidence
+        if evidence.outcome in outcomes and bearing in (None, evidence.bearing):
+            return Finding(row)
+    return None
+
+
+def named(case: Case, check: str) -> Finding | None:
+    """Find bad evidence of one check."""
+    for row in case.evidence:
+        if row.evidence.check == check and row.evidence.bad:
+            return Finding(row)
+    return None
+
+
+def gone(case: Case, _settle: timedelta) -> Finding | None:
+    """A file of the image is not there any more."""
+    lost = all(file.state is FileState.GONE for file in case.files)
+    return Finding() if lost else None
+
+
+def changing(case: Case, _settle: timedelta) -> Finding | None:
+    """Somebody wrote to the file while it was read."""
+    changed = any(file.state is FileState.CHANGED for file in case.files)
+    return (named(case, "storage.changed") or Finding()) if changed else None
+
+
+def being_written(case: Case, settle: timedelta) -> Finding | None:
+    """Unfinished, and touched a moment ago."""
+    found = unfinished(case)
+    return found if found is not None and fresh(case, settle) else None
+
+
+def unfinished(case: Case) -> Finding | None:
+    """Something is missing at the end, or a mark says that the writer has not finished."""
+    missing = first(case, Outcome.TRUNCATED, bearing=Bearing.NEEDED)
+    if missing is not None:
+        return missing
+    open_end = any(not piece.complete or piece.in_progress for piece in case.pieces)
+    return Finding() if open_end else None
+
+
+def fresh(case: Case, settle: timedelta) -> bool:
+    """Whether any file of the image was written to shortly before it was last seen.
+
+    Measured against the survey that saw it, so that judging again later changes nothing. A time
+    far in the future is a wrong clock, not a fresh file.
+    """
+    for file in case.files:
+        if file.mtime_ns <= 0:
+            continue
+        age = file.seen_at.timestamp() - file.mtime_ns / 1e9
+        if abs(age) < settle.total_seconds():
+            return True
+    return False
+
+
+def storage_fails(case: Case, _settle: timedelta) -> Finding | None:
+    """The storage refuses bytes for good."""
+    return first(case, Outcome.UNREADABLE, bearing=Bearing.NEEDED)
+
+
+def bytes_wrong(case: Case, _settle: timedelta) -> Finding | None:
+    """A check of needed bytes failed, twice."""
+    return first(case, Outcome.MISMATCHED, bearing=Bearing.NEEDED)
+
+
+def bytes_missing(case: Case, _settle: timedelta) -> Finding | None:
+    """Needed bytes are not there."""
+    return first(case, Outcome.TRUNCATED, bearing=Bearing.NEEDED)
+
+
+def stalled(case: Case, _settle: timedelta) -> Finding | None:
+    """The writer never finished, and nobody has written for a while."""
+    return unfinished(case)
+
+
+def refused(case: Case, _settle: timedelta) -> Finding | None:
+    """The file could not be opened or read."""
+    if any(file.state is FileState.REFUSED for file in case.files):
+        return named(case, "storage.refused") or Finding()
+    return None
+
+
+def bug(case: Case, _settle: timedelta) -> Finding | None:
+    """Our own code failed on this file."""
+    return named(case, BUG_CHECK)
+
+
+def not_read(case: Case, _settle: timedelta) -> Finding | None:
+    """Not every byte was read yet."""
+    return Finding() if any(file.state is not FileState.READ for file in case.files) else None
+
+
+def nothing_stored(case: Case, _settle: timedelta) -> Finding | None:
+    """A full that stores no byte of its source. An increment may: nothing had changed."""
+    if case.image.kind in (Kind.FULL, None) and case.payload_bytes == 0:
+        return Finding()
+    return None
+
+
+def only_zeros(case: Case, _settle: timedelta) -> Finding | None:
+    """A full whose source data is nothing but zeros."""
+    seen = case.payload_seen
+    if case.image.kind in (Kind.FULL, None) and seen.bytes > 0 and not seen.nonzero:
+        return Finding()
+    return None
+
+
+def not_judgeable(case: Case, _settle: timedelta) -> Finding | None:
+    """Encrypted, a closed format, or a variant this version does not read."""
+    return (
+        first(case, Outcome.UNSUPPORTED, bearing=Bearing.NEEDED)
+        or first(case, Outcome.UNSUPPORTED, bearing=Bearing.DOUBTFUL)
+        or (None if case.supported else Finding())
+    )
+
+
+def doubtful(case: Case, _settle: timedelta) -> Finding | None:
+    """Something that is either harmless or fatal, and nothing in the file tells which."""
+    return first(
+        case,
+        Outcome.MISMATCHED,
+        Outcome.TRUNCATED,
+        Outcome.UNREADABLE,
+        bearing=Bearing.DOUBTFUL,
+    )
+
+
+def copy_failing(case: Case, _settle: timedelta) -> Finding | None:
+    """A second copy is wrong or missing; the first one serves."""
+    return first(
+        case,
+        Outcome.MISMATCHED,
+        Outcome.TRUNCATED,
+        Outcome.UNREADABLE,
+        bearing=Bearing.REDUNDANT,
+    )
+
+
+def unsteady(case: Case, _settle: timedelta) -> Finding | None:
+    """The same bytes came out differently when read again."""
+    return first(case, Outcome.UNSTEADY)
+
+
+def proven(case: Case, _settle: timedelta) -> Finding | None:
+    """Structure proven, every byte read, nothing bad."""
+    read = all(file.state is FileState.READ and file.read_at for file in case.files)
+    whole = case.supported and all(piece.complete for piece in case.pieces)
+    clean = not any(row.evidence.bad for row in case.evidence if matters(row))
+    structure = any(row.evidence.outcome is Outcome.MATCHED for row in case.evidence)
+    return Finding() if read and whole and clean and structure else None
+
+
+def matters(row: EvidenceRow) -> bool:
+    """Whether bad evidence may touch the verdict at all."""
+    unsupported = row.evidence.outcome is Outcome.UNSUPPORTED
+    return not (unsupported and row.evidence.bearing is Bearing.REDUNDANT)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("gone", Verdict.INCOMPLETE, gone, "the file is not there any more"),
+    Rule("changing", Verdict.UNPROVEN, changing, "the file changed while it was read"),
+    Rule("being-written", Verdict.UNPROVEN, being_written, "unfinished, and written to just now"),
+    Rule("storage-fails", Verdict.DAMAGED, storage_fails, "the storage refuses needed bytes"),
+    Rule("bytes-wrong", Verdict.DAMAGED, bytes_wrong, "needed bytes are wrong"),
+    Rule("bytes-missing", Verdict.INCOMPLETE, bytes_missing, "needed bytes are missing"),
+    Rule("stalled", Verdict.INCOMPLETE, stalled, "the writer never finished"),
+    Rule("bug", Verdict.UNPROVEN, bug, "this program failed on the file"),
+    Rule("refused", Verdict.UNPROVEN, refused, "the file could not be read"),
+    Rule("not-read", Verdict.UNPROVEN, not_read, "not every byte was read yet"),
+    Rule("nothing-stored", Verdict.EMPTY, nothing_stored, "no source data is stored"),
+    Rule("only-zeros", Verdict.EMPTY, only_zeros, "the stored source data is all zeros"),
+    Rule("not-judgeable", Verdict.UNPROVEN, not_judgeable, "locked, or not supported yet"),
+    Rule("doubtful", Verdict.UNPROVEN, doubtful, "harmless or fatal, the file does not tell"),
+    Rule("unsteady", Verdict.WEAKENED, unsteady, "read differently when read again"),
+    Rule("copy-failing", Verdict.WEAKENED, copy_failing, "a redundant part is wrong"),
+    Rule("proven", Verdict.SOUND, proven, "structure proven and every byte read"),
+)
+
+
+def rule_meanings() -> dict[str, str]:
+    """Return what each rule means, also those the chain adds, for explanations."""
+    return {rule.name: rule.meaning for rule in RULES} | {
+        "nothing-proven": "nothing speaks for the file",
+        "parent-missing": "an image it needs is missing",
+        "parent-cycle": "its parents lead back to itself",
+        "parent": "an image it needs decides",
+    }
