@@ -11,6 +11,10 @@ from enum import StrEnum
 from formats.core.model import Evidence, Inspection, Tally
 
 
+BUG_CHECK = "scanner.bug"
+"""Evidence that this program failed on a file; never read as damage."""
+
+
 class FileState(StrEnum):
     """How far the reading of a file has come."""
 

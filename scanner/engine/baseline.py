@@ -14,6 +14,7 @@ import numpy.typing as npt
 from formats.core.model import Bearing, Evidence, Outcome, WriteModel
 from scanner.config import DIGEST_BLOCK_BYTES, DIGEST_BYTES, EVIDENCE_PER_CHECK_MAX
 from scanner.engine.reading import UNREAD_DIGEST
+from scanner.ledger.rows import Baseline
 from scanner.results import BaselineAction, BaselineResult, Stamps
 
 CHECK = "baseline.block.xxh3"
@@ -25,23 +26,12 @@ MOSTLY_SAME = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """What is remembered of a file: ``digests`` joined in order, 16 bytes per block."""
-
-    identity_key: str | None
-    size: int
-    taken_at: datetime
-    digests: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Reading:
     """What was read of a file this time."""
 
     identity_key: str | None
     write_model: WriteModel
     stamps: Stamps
-    previous: Stamps | None
     digests: bytes
     proven: bool
     read_at: datetime
@@ -100,17 +90,14 @@ def changes(reading: Reading, baseline: Baseline, *, still: bool) -> tuple[Evide
 
 def meaning(reading: Reading, baseline: Baseline, changed: int) -> Bearing | None:
     """Return what changed blocks mean; None means nothing."""
-    previous, stamps = reading.previous, reading.stamps
-    if previous is not None and previous.same_content(stamps):
+    before, stamps = baseline.stamps, reading.stamps
+    if before.same_content(stamps):
         return Bearing.NEEDED  # nobody wrote, and yet the bytes are others
     if not same_images(reading, baseline):
         return None
     if reading.write_model is not WriteModel.REWRITTEN and reading.identity_key is not None:
         return Bearing.NEEDED
-    if previous is not None and (previous.size, previous.mtime_ns) == (
-        stamps.size,
-        stamps.mtime_ns,
-    ):
+    if (before.size, before.mtime_ns) == (stamps.size, stamps.mtime_ns):
         return Bearing.DOUBTFUL  # the content changed and its time did not
     total = max(len(baseline.digests) // DIGEST_BYTES, 1)
     if reading.write_model is WriteModel.WRITE_ONCE and changed <= total * (1 - MOSTLY_SAME):

@@ -20,7 +20,7 @@ from formats.core.model import (
 from scanner.clock import Clock
 from scanner.config import DIGEST_BLOCK_BYTES, EVIDENCE_PER_CHECK_MAX
 from scanner.engine import generic
-from scanner.engine.baseline import Baseline, Reading, compare
+from scanner.engine.baseline import Reading, compare
 from scanner.engine.doubt import (
     blocks_in_doubt,
     differing_blocks,
@@ -32,6 +32,7 @@ from scanner.engine.doubt import (
 from scanner.engine.reading import Buffer, StopSignal
 from scanner.engine.storage import Storage
 from scanner.engine.work import Work
+from scanner.ledger.rows import Baseline
 from scanner.results import (
     BaselineResult,
     FileResult,
@@ -65,7 +66,7 @@ def complete_result(work: Work, now: datetime) -> FileResult:
     units = in_order(work)
     read_at = min((unit.read_at for unit in units), default=now)
     evidence = [*work.evidence, *merged(row for unit in units for row in unit.storage)]
-    if not work.format or not work.format.supported:
+    if work.format is None:
         evidence.extend(generic.checks(work.stamps, digests_of(work)))
     key = identity_key(work.inspections)
     outcome, changes = against_baseline(work, images, key, read_at)
@@ -195,7 +196,6 @@ def against_baseline(
         identity_key=key,
         write_model=work.format.write_model if work.format else WriteModel.REWRITTEN,
         stamps=work.stamps,
-        previous=work.job.previous,
         digests=digests_of(work),
         proven=structure_proven(work, images),
         read_at=read_at,

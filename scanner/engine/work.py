@@ -11,26 +11,25 @@ from formats.core.errors import FormatError, Truncated, Unsupported
 from formats.core.model import Bearing, Evidence, ExtentBatch, Format, Inspection, Outcome
 from formats.core.source import EdgeCached
 from scanner.config import PROBE_EDGE_BYTES
-from scanner.engine.baseline import Baseline
 from scanner.engine.neighbours import FolderNeighbours
 from scanner.engine.plan import Unit, plan_span
 from scanner.engine.storage import Opener, Storage
-from scanner.results import FileState, Stamps, UnitResult
+from scanner.ledger.rows import Baseline
+from scanner.results import BUG_CHECK, FileState, Stamps, UnitResult
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One file to read.
 
-    ``path`` is relative to ``root``. ``previous`` are the stamps at the last complete reading;
-    ``recorded`` returns units of an interrupted reading that still hold for these stamps and this
-    format revision, ``baseline`` what is remembered for this path or identity.
+    ``path`` is relative to ``root``. ``recorded`` returns units of an interrupted reading that
+    still hold for these stamps and this format revision, ``baseline`` what is remembered for this
+    path or identity.
     """
 
     root: Path
     path: str
     stamps: Stamps
-    previous: Stamps | None = None
     recorded: Callable[[Stamps, str | None, int | None], tuple[UnitResult, ...]] = (
         lambda _stamps, _format, _revision: ()
     )
@@ -120,6 +119,7 @@ class Work:
         with self.lock:
             self.stopped = True
             self.traceback = "".join(traceback.format_exception(error))
+            self.evidence.append(bug(error))
 
     def _next_planned(self) -> Unit | None:
         try:
@@ -129,6 +129,17 @@ class Work:
             self.evidence.append(as_evidence(error))
             self.units = bare_units(self.storage.size, set(self.results), self.unit_bytes)
             return next(self.units, None)
+
+
+def bug(error: Exception) -> Evidence:
+    """Return evidence that our own code failed: the file stays unproven."""
+    return Evidence(
+        BUG_CHECK,
+        Outcome.UNSUPPORTED,
+        expected="a judgement",
+        actual=type(error).__name__,
+        bearing=Bearing.DOUBTFUL,
+    )
 
 
 def begin(work: Work, opener: Opener) -> None:

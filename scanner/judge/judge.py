@@ -21,9 +21,9 @@ from scanner.judge.model import (
 )
 from scanner.judge.parents import find_parents, index_cases
 from scanner.judge.proof import proof_of
-from scanner.judge.rules import BUG_CHECK, judge_alone
+from scanner.judge.rules import judge_alone
 from scanner.ledger.rows import EvidenceRow, FileRow, ImageRow, RepositoryRow
-from scanner.results import FileState
+from scanner.results import BUG_CHECK, FileState
 
 ZERO_FILE_BYTES_MIN = 1 << 20
 """An all-zero file of this size is a backup that was preallocated and never written."""

@@ -11,10 +11,7 @@ from formats.core.model import Bearing, Kind, Outcome
 from scanner.judge.cases import Case
 from scanner.judge.model import Ruling, Verdict
 from scanner.ledger.rows import EvidenceRow
-from scanner.results import FileState
-
-BUG_CHECK = "scanner.bug"
-
+from scanner.results import BUG_CHECK, FileState
 
 @dataclass(frozen=True, slots=True)
 class Finding:

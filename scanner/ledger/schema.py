@@ -38,7 +38,7 @@ CREATE TABLE files (
     id INTEGER PRIMARY KEY,
     repository_id INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
     path TEXT NOT NULL,
-    size INTEGER NOT NULL,              -- this and the next four: stamps of the last finished reading
+    size INTEGER NOT NULL,              -- this and the next four: stamps, last finished reading
     mtime_ns INTEGER NOT NULL,
     ctime_ns INTEGER NOT NULL,
     inode INTEGER NOT NULL,
@@ -57,7 +57,6 @@ CREATE TABLE files (
     gone_us INTEGER,
     UNIQUE (repository_id, path)
 ) STRICT;
-CREATE INDEX files_identity ON files (repository_id, identity_key) WHERE identity_key IS NOT NULL;
 
 CREATE TABLE readings (                 -- a file whose reading has begun and is not finished
     file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
@@ -112,6 +111,7 @@ CREATE TABLE baselines (
     inode INTEGER NOT NULL,
     allocated_bytes INTEGER
 ) STRICT;
+CREATE INDEX baselines_identity ON baselines (identity_key) WHERE identity_key IS NOT NULL;
 
 CREATE TABLE digests (                  -- an empty blob: zeros from end to end
     file_id INTEGER NOT NULL REFERENCES baselines ON DELETE CASCADE,

@@ -229,16 +229,24 @@ V_FINDINGS = View(
 VIEWS = (V_FILES, V_IMAGES, V_CHAINS, V_RUNS, V_FINDINGS)
 
 
-def refresh_views(connection: sqlite3.Connection) -> None:
-    """Make the views in the file those of this version; touches nothing where they already are."""
+def stale_views(connection: sqlite3.Connection) -> tuple[View, ...]:
+    """Return the views that are not in the file as they are here."""
     standing = dict(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'").fetchall()
     )
-    for view in VIEWS:
-        statement = f"CREATE VIEW {view.name} AS {view.query.strip()}"
-        if standing.get(view.name) != statement:
-            connection.execute(f"DROP VIEW IF EXISTS {view.name}")
-            connection.execute(statement)
+    return tuple(view for view in VIEWS if standing.get(view.name) != statement(view))
+
+
+def refresh_views(connection: sqlite3.Connection) -> None:
+    """Make the views in the file those of this version."""
+    for view in stale_views(connection):
+        connection.execute(f"DROP VIEW IF EXISTS {view.name}")
+        connection.execute(statement(view))
+
+
+def statement(view: View) -> str:
+    """Return the SQL that makes a view, as SQLite keeps it."""
+    return f"CREATE VIEW {view.name} AS {view.query.strip()}"
 
 
 def views_markdown() -> str:

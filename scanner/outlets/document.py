@@ -123,7 +123,7 @@ def image_out(known: Index, image: JudgedImage) -> ImageOut:
         in_progress=any(piece.in_progress for piece in image.pieces),
         verdict=image.ruling.verdict.word,
         rule=image.ruling.rule,
-        deciding=_deciding(known, image),
+        deciding=_path_of(known, image.deciding_key),
         own_verdict=image.own.verdict.word,
         own_rule=image.own.rule,
         proof=proof_out(image.proof, known.report.now),
@@ -133,14 +133,12 @@ def image_out(known: Index, image: JudgedImage) -> ImageOut:
 
 
 def parents_out(known: Index, image: JudgedImage) -> tuple[ParentOut, ...]:
-    """Return the parents an image names."""
+    """Return the parents an image names; one that is not judged here has a key and no path."""
     return tuple(
         ParentOut(
             wanted=wording.encodable(link.wanted),
             key=link.image_key,
-            path=None
-            if link.image_key is None
-            else wording.encodable(known.images[link.image_key].path),
+            path=_path_of(known, link.image_key),
             by=link.by,
         )
         for link in image.parents
@@ -212,9 +210,7 @@ def chain_out(known: Index, chain: Chain) -> ChainOut:
 def member_out(known: Index, key: int) -> MemberOut:
     """Return one image of a chain."""
     image = known.images[key]
-    return MemberOut(
-        key=key, path=wording.encodable(image.path), verdict=image.ruling.verdict.word
-    )
+    return MemberOut(key=key, path=wording.encodable(image.path), verdict=image.ruling.verdict.word)
 
 
 def other_out(known: Index, other: JudgedOther) -> OtherOut:
@@ -273,22 +269,27 @@ def facts_out(facts: Mapping[str, object]) -> dict[str, Any]:
 def plain(value: object) -> object:
     """Return one value as JSON knows it. Integers beyond 64 bits become decimal text."""
     match value:
-        case None | bool() | float():
-            return value
-        case int():
-            return int(value) if -NUMBER_MAX <= value < NUMBER_MAX else str(value)
-        case str():
-            return wording.encodable(value)
-        case bytes():
-            return value.hex()
-        case datetime():
-            return moment_out(value)
         case Mapping():
             return {wording.encodable(str(name)): plain(item) for name, item in value.items()}
         case list() | tuple():
             return [plain(item) for item in value]
+        case None | bool() | float():
+            return value
+        case int() if -NUMBER_MAX <= value < NUMBER_MAX:
+            return int(value)
         case _:
-            return wording.encodable(str(value))
+            return wording.encodable(as_text(value))
+
+
+def as_text(value: object) -> str:
+    """Return a value that JSON has no type for."""
+    match value:
+        case bytes():
+            return value.hex()
+        case datetime():
+            return moment_out(value)
+        case _:
+            return str(value)
 
 
 def _text(value: str | None) -> str | None:
@@ -301,9 +302,9 @@ def _position(position: Position | None) -> PositionOut | None:
     return PositionOut(first=str(position.first), last=str(position.last))
 
 
-def _deciding(known: Index, image: JudgedImage) -> str | None:
-    decider = known.images.get(image.deciding_key)
-    return None if decider is None else wording.encodable(decider.path)
+def _path_of(known: Index, key: int | None) -> str | None:
+    image = None if key is None else known.images.get(key)
+    return None if image is None else wording.encodable(image.path)
 
 
 def _place(file: FileRow) -> tuple[int, str, str]:

@@ -1,13 +1,12 @@
 """Why this verdict: everything known about one file, and what is not known."""
 
-import os.path
-from collections.abc import Iterator, Sequence
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-import formats
-from formats.core.model import Evidence, Format, Outcome
+from formats.core.model import Evidence, Outcome
 from scanner.judge.model import JudgedImage, JudgedOther, Judgement
 from scanner.ledger.rows import EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets import document, wording
@@ -56,23 +55,20 @@ class ExplanationOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(
-    judgement: Judgement, repositories: Sequence[RepositoryRow], wanted: str, folder: str
+    judgement: Judgement, repositories: Sequence[RepositoryRow], wanted: str, places: Sequence[str]
 ) -> Subjects:
-    """Return what lies at ``wanted``: absolute, relative to ``folder``, or to a repository."""
-    absolute = os.path.normpath(os.path.join(folder, wanted))
-    relative = os.path.normpath(wanted)
+    """Return what lies at one of the absolute ``places``, else at ``wanted`` in any repository."""
     roots = {repository.id: repository.path for repository in repositories}
+    relative = posixpath.normpath(wanted)
 
-    def meant(file: FileRow) -> bool:
+    def placed(file: FileRow) -> bool:
         root = roots.get(file.repository_id)
-        return file.path == relative or (
-            root is not None and os.path.join(root, file.path) == absolute
-        )
+        return root is not None and posixpath.join(root, file.path) in places
 
-    return Subjects(
-        tuple(image for image in judgement.images if any(map(meant, image.files))),
-        tuple(other for other in judgement.others if meant(other.file)),
-    )
+    found = _lying(judgement, placed)
+    if found.images or found.others:
+        return found
+    return _lying(judgement, lambda file: file.path == relative)
 
 
 def explanation_out(report: Report, subjects: Subjects) -> ExplanationOut:
@@ -83,8 +79,8 @@ def explanation_out(report: Report, subjects: Subjects) -> ExplanationOut:
         images=tuple(
             ExplainedImageOut(
                 image=document.image_out(known, image),
-                checks=tuple(checks_out(image)),
-                not_proven=tuple(not_proven(image)),
+                checks=tuple(checks_out(known, image)),
+                not_proven=tuple(not_proven(known, image)),
             )
             for image in document.in_order(subjects.images)
         ),
@@ -105,21 +101,22 @@ def explain_text(report: Report, subjects: Subjects) -> Iterator[str]:
 
 def explain_image(known: Index, image: JudgedImage) -> Iterator[str]:
     """Yield everything about one image."""
-    decider = known.images.get(image.deciding_key, image)
+    decider = known.decider(image)
     yield f"{image.ruling.verdict.word}  {known.name(image)}"
     yield ""
-    yield entry("because", f"rule {image.ruling.rule}")
+    yield entry("because", wording.because(image.ruling.rule))
     if decider.key != image.key:
         yield entry("", f"decided by {known.name(decider)}, which this image needs")
-        yield entry("alone", f"{image.own.verdict.word}, rule {image.own.rule}")
     if image.ruling.evidence is not None:
         yield entry("", finding_line(known, image.ruling.evidence))
+    if decider.key != image.key:
+        yield entry("alone", f"{image.own.verdict.word}, {wording.because(image.own.rule)}")
     yield entry("proof", wording.proof(image.proof, known.report.now))
-    yield from section("What it is", identity_lines(image))
+    yield from section("What it is", identity_lines(known, image))
     yield from section("What it needs", parent_lines(known, image))
     yield from section("Sizes", size_lines(image))
     yield from section("Checks", check_lines(known, image))
-    yield from section("Not proven", not_proven(image))
+    yield from section("Not proven", not_proven(known, image))
     yield from section("When", proof_lines(image))
     yield from section("The format's own fields", fact_lines(image))
 
@@ -133,8 +130,8 @@ def explain_other(known: Index, other: JudgedOther) -> Iterator[str]:
     if other.ruling is None:
         yield entry("because", "nothing calls this file a backup, so it decides nothing")
     else:
-        yield entry("because", f"rule {other.ruling.rule}")
-    yield entry("format", _titled(file.format))
+        yield entry("because", wording.because(other.ruling.rule))
+    yield entry("format", _titled(known, file))
     yield entry("size", _exact(file.size))
     if file.allocated_bytes is not None:
         yield entry("on disk", _exact(file.allocated_bytes))
@@ -145,10 +142,10 @@ def explain_other(known: Index, other: JudgedOther) -> Iterator[str]:
     yield from section("Findings", (finding_line(known, row) for row in findings(other.evidence)))
 
 
-def identity_lines(image: JudgedImage) -> Iterator[str]:
+def identity_lines(known: Index, image: JudgedImage) -> Iterator[str]:
     """Yield who the image says it is."""
     row = image.image
-    yield entry("format", _titled(image.files[0].format))
+    yield entry("format", _titled(known, image.files[0]))
     yield entry("kind", row.kind or wording.UNKNOWN)
     if row.title is not None:
         yield entry("title", wording.clean(row.title))
@@ -192,16 +189,17 @@ def size_lines(image: JudgedImage) -> Iterator[str]:
     yield entry("file", _exact(file_bytes))
     if row.needed_bytes is not None:
         spare = file_bytes - row.needed_bytes
-        word = "more than needed" if spare >= 0 else "missing"
-        yield entry("", f"{_exact(abs(spare))} {word}")
+        word = "more than needed" if spare > 0 else "missing"
+        yield entry("", f"{_exact(abs(spare))} {word}" if spare else "just what is needed")
     if row.payload_seen.bytes:
         seen = row.payload_seen
         yield entry("seen", f"{_exact(seen.bytes)}, of which not zero {_exact(seen.nonzero_bytes)}")
 
 
-def checks_out(image: JudgedImage) -> Iterator[CheckOut]:
+def checks_out(known: Index, image: JudgedImage) -> Iterator[CheckOut]:
     """Yield every check with each outcome it had, in order of check id."""
-    sentences = _sentences(image.files[0].format)
+    record = known.format(image.files[0])
+    sentences = {} if record is None else record.checks
     grouped: dict[tuple[str, Outcome], list[Evidence]] = {}
     for row in image.evidence:
         grouped.setdefault((row.evidence.check, row.evidence.outcome), []).append(row.evidence)
@@ -217,7 +215,7 @@ def checks_out(image: JudgedImage) -> Iterator[CheckOut]:
 
 def check_lines(known: Index, image: JudgedImage) -> Iterator[str]:
     """Yield every check: outcome, count, bytes vouched for, and where it failed."""
-    for out in checks_out(image):
+    for out in checks_out(known, image):
         vouched = f", {_exact(out.bytes_vouched)} vouched for" if out.bytes_vouched else ""
         yield f"{wording.clean(out.check)}: {out.outcome} {out.count:,}{vouched}"
         if out.proves is not None:
@@ -229,7 +227,7 @@ def check_lines(known: Index, image: JudgedImage) -> Iterator[str]:
             yield f"  and {len(rows) - OFFSETS_SHOWN_MAX:,} more, in --json"
 
 
-def not_proven(image: JudgedImage) -> Iterator[str]:
+def not_proven(known: Index, image: JudgedImage) -> Iterator[str]:
     """Yield what no check could show, and why."""
     proof = image.proof
     if proof.structure_at is None:
@@ -251,7 +249,7 @@ def not_proven(image: JudgedImage) -> Iterator[str]:
     for row in image.evidence:
         if row.evidence.outcome in (Outcome.ABSENT, Outcome.UNSUPPORTED):
             yield wording.message(row.evidence)
-    record = _format(image.files[0].format)
+    record = known.format(image.files[0])
     if record is not None and record.limitations:
         yield f"limits of this format: {record.limitations}"
 
@@ -298,24 +296,24 @@ def entry(label: str, text: str) -> str:
     return f"{label:<{LABEL_COLUMN}}{text}"
 
 
+def _lying(judgement: Judgement, meant: Callable[[FileRow], bool]) -> Subjects:
+    return Subjects(
+        tuple(image for image in judgement.images if any(map(meant, image.files))),
+        tuple(other for other in judgement.others if meant(other.file)),
+    )
+
+
 def _is(row: EvidenceRow, out: CheckOut) -> bool:
-    return row.evidence.outcome == out.outcome and wording.encodable(row.evidence.check) == out.check
+    return (
+        row.evidence.outcome == out.outcome and wording.encodable(row.evidence.check) == out.check
+    )
 
 
-def _format(name: str | None) -> Format | None:
-    return None if name is None else formats.by_name(name)
-
-
-def _titled(name: str | None) -> str:
-    record = _format(name)
+def _titled(known: Index, file: FileRow) -> str:
+    record = known.format(file)
     if record is None:
-        return name or "no known format"
+        return file.format or "no known format"
     return f"{record.name} ({record.title})"
-
-
-def _sentences(name: str | None) -> dict[str, str]:
-    record = _format(name)
-    return {} if record is None else dict(record.checks)
 
 
 def _exact(length: int | None) -> str:

@@ -20,9 +20,7 @@ FILE_NAME = f"schema-v{VERSION}.json"
 
 def schema() -> dict[str, Any]:  # JSON Schema is itself any JSON
     """Return the schema of one document; lines of NDJSON are among its definitions."""
-    (top,), definitions = msgspec.json.schema_components(
-        [Document], ref_template="#/$defs/{name}"
-    )
+    (top,), definitions = msgspec.json.schema_components([Document], ref_template="#/$defs/{name}")
     _, line_definitions = msgspec.json.schema_components(
         list(LINES.values()), ref_template="#/$defs/{name}"
     )

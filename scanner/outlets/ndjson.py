@@ -1,4 +1,4 @@
-"""One JSON object a line: files while they are read, then what the document holds, piece by piece."""
+"""One JSON object a line: files while they are read, then the parts of the document."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping

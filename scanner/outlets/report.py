@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from formats.core.model import Format
 from scanner.judge.model import JudgedImage, JudgedOther, Judgement, ParentLink, Verdict
 from scanner.ledger.rows import AcknowledgementRow, EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets.exit_codes import ExitCode
@@ -48,6 +49,7 @@ class Report:
     notes: tuple[str, ...] = ()
     fresh: bool = False
     version: str = "unknown"
+    formats: tuple[Format, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Index:
     repositories: Mapping[int, RepositoryRow]
     accepted: Mapping[str, AcknowledgementRow]
     crowded: frozenset[int]
+    formats: Mapping[str, Format]
 
     def shown_path(self, file: FileRow) -> str:
         """Return the path as a person can type it: relative where only one repository is meant."""
@@ -74,6 +77,14 @@ class Index:
             return path
         return f"{path} image {image.image.image_index + 1}"
 
+    def decider(self, image: JudgedImage) -> JudgedImage:
+        """Return the image that decided; itself where that one is not shown."""
+        return self.images.get(image.deciding_key, image)
+
+    def format(self, file: FileRow) -> Format | None:
+        """Return the format of a file, where there is one and this version has it."""
+        return None if file.format is None else self.formats.get(file.format)
+
     def acknowledgement(self, row: EvidenceRow) -> AcknowledgementRow | None:
         """Return what somebody said of this finding, if it is in force."""
         return None if row.finding_id is None else self.accepted.get(row.finding_id)
@@ -88,6 +99,7 @@ def index(report: Report) -> Index:
         {repository.id: repository for repository in report.repositories},
         {row.finding_id: row for row in report.acknowledgements},
         frozenset(file_id for file_id, count in held.items() if count > 1),
+        {record.name: record for record in report.formats},
     )
 
 

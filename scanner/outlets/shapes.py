@@ -101,7 +101,9 @@ class ImageOut(msgspec.Struct, frozen=True, kw_only=True):
     position: PositionOut | None
     parents: tuple[ParentOut, ...]
     source: str | None
-    created_at: Annotated[str, msgspec.Meta(description="no offset: local time, zone unknown")] | None
+    created_at: (
+        Annotated[str, msgspec.Meta(description="no offset: local time, zone unknown")] | None
+    )
     source_bytes: int | None
     used_bytes: int | None
     payload_bytes: int | None
@@ -130,7 +132,7 @@ class MemberOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChainOut(msgspec.Struct, frozen=True, kw_only=True):
-    """Images linked by parents, from the root. ``restorable`` is the newest that can be restored."""
+    """Images linked by parents, from the root. ``restorable`` is the newest restorable one."""
 
     name: str
     verdict: str

@@ -78,7 +78,8 @@ def problems(known: Index) -> Iterator[RenderableType]:
     stricken: dict[int, list[JudgedImage]] = {}
     for image in judgement.images:
         if image.ruling.verdict is not Verdict.SOUND:
-            stricken.setdefault(image.deciding_key, []).append(image)
+            cause_key = known.decider(image).key
+            stricken.setdefault(cause_key, []).append(image)
     blocks: list[tuple[int, str, RenderableType]] = []
     for key, images in stricken.items():
         cause = known.images[key]
@@ -103,10 +104,12 @@ def cause_block(
 ) -> RenderableType:
     """Return what is wrong with one image, and which images it takes with it."""
     lines = [what_it_is(cause), *reasons(known, cause.evidence, cause.own)]
-    lines.extend(
-        f"parent {wording.clean(link.wanted)} not found" for link in missing_parents(cause)
-    )
-    lines.append(f"rule {cause.own.rule}; {wording.proof(cause.proof, known.report.now)}")
+    if cause.own.evidence is None:
+        lines.extend(
+            f"parent {wording.clean(link.wanted)} not found" for link in missing_parents(cause)
+        )
+    lines.append(wording.because(cause.own.rule))
+    lines.append(wording.proof(cause.proof, known.report.now))
     victims = [image for image in stricken if image.key != cause.key]
     if victims:
         lines.append(fate(known, cause.own.verdict, victims))
@@ -120,7 +123,7 @@ def other_block(name: str, known: Index, other: JudgedOther) -> RenderableType:
     assert ruling is not None
     lines = [f"{other.file.format or 'no known format'}, {wording.size(other.file.size)}"]
     lines.extend(reasons(known, other.evidence, ruling))
-    lines.append(f"rule {ruling.rule}")
+    lines.append(wording.because(ruling.rule))
     return block(ruling.verdict, name, lines)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from formats.core.model import Bearing, Evidence, Outcome
 from scanner.judge.model import Proof
+from scanner.judge.rules import rule_meanings
 from scanner.ledger.rows import AcknowledgementRow
 
 UNKNOWN = "unknown"
@@ -49,7 +50,8 @@ def size(length: int | None) -> str:
         return UNKNOWN
     if abs(length) < 1 << 10:
         return f"{length} B"
-    exponent = min((abs(length).bit_length() - 1) // 10, len(UNITS))
+    # What would be rounded up to 1024 of a unit is one of the next.
+    exponent = min((round(abs(length) * 1.0005).bit_length() - 1) // 10, len(UNITS))
     value = length / (1 << (10 * exponent))
     digits = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"  # noqa: PLR2004 - 3 digits
     return f"{digits.removesuffix('.0')} {UNITS[exponent - 1]}"
@@ -160,6 +162,12 @@ def message(evidence: Evidence) -> str:
         f"{clean(evidence.check)}{place(evidence.offset, evidence.length)}{member}: "
         f"{text}{elements}{bearing}"
     )
+
+
+def because(rule: str) -> str:
+    """Return a rule of the judge with what it means."""
+    meaning = rule_meanings().get(rule)
+    return f"rule {rule}" if meaning is None else f"rule {rule}: {meaning}"
 
 
 def accepted(row: AcknowledgementRow) -> str:

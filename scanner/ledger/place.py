@@ -1,0 +1,61 @@
+"""Where the ledger lies: on a local disk, and never among the backups it speaks of."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import platformdirs
+
+from scanner.errors import LedgerPlaceError
+from scanner.survey.filesystems import is_under, place_of
+
+NAME = "ledger.sqlite"
+
+
+def choose_place(
+    explicit: Path | None, repositories: Sequence[Path], environment: Mapping[str, str]
+) -> Path:
+    """Return the real path of the ledger, or raise `LedgerPlaceError`.
+
+    Only a place that was asked for is refused for lying in a repository. The default one may (who
+    scans /home scans his own state folder): the survey leaves out the ledger's folder.
+    """
+    path = Path(os.path.realpath(default_place(environment) if explicit is None else explicit))
+    place = place_of(standing(path))
+    if place.network:
+        message = (
+            f"ledger {str(path)!r} would lie on a network file system ({place.kind} at "
+            f"{place.mount_point!r}), where SQLite's write-ahead log does not work"
+        )
+        raise LedgerPlaceError(message)
+    for repository in repositories if explicit is not None else ():
+        if lies_in(path, repository):
+            message = f"ledger {str(path)!r} would lie in the repository {str(repository)!r}"
+            raise LedgerPlaceError(message)
+    return path
+
+
+def default_place(environment: Mapping[str, str]) -> Path:
+    """Return the ledger of a service (`$STATE_DIRECTORY`, systemd.exec(5)), else of this user."""
+    folders = environment.get("STATE_DIRECTORY", "")
+    if folders:
+        return Path(folders.split(":")[0]) / NAME
+    return platformdirs.user_state_path("bakproof", appauthor=False) / NAME
+
+
+def lies_in(path: Path, repository: Path) -> bool:
+    """Whether a path lies in a repository, also where both are reached through other mounts."""
+    root = Path(os.path.realpath(repository))
+    if path.is_relative_to(root):
+        return True
+    if not root.exists():
+        return False
+    ours, theirs = place_of(standing(path)), place_of(root)
+    return ours.filesystem == theirs.filesystem and is_under(ours.root, theirs.root)
+
+
+def standing(path: Path) -> Path:
+    """Return the nearest folder above a path that is there, or the path itself."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path

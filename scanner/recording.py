@@ -1,0 +1,134 @@
+"""One thread writes the ledger: results wait in a bounded queue and are recorded in groups."""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from scanner.config import QUEUE_RESULTS_MAX
+from scanner.engine.work import Work
+from scanner.ledger.store import Ledger
+from scanner.results import FileResult, FileState, UnitResult
+from scanner.survey.choose import registry_revision
+
+Step: TypeAlias = Callable[[], None]
+
+GROUP_MAX = 256
+"""Results recorded in one transaction; what is not recorded yet is read again after a kill."""
+
+
+class Writer:
+    """The ledger's one writing thread.
+
+    When writing fails the error is kept, ``stop`` is set so that nobody reads on for nothing, and
+    what still arrives is thrown away.
+    """
+
+    def __init__(self, ledger: Ledger, stop: threading.Event) -> None:
+        self._ledger = ledger
+        self._stop = stop
+        self._queue: queue.Queue[Step | None] = queue.Queue(QUEUE_RESULTS_MAX)
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self.failure: BaseException | None = None
+        self._thread.start()
+
+    def put(self, step: Step) -> None:
+        """Hand over one thing to write; blocks while the queue is full."""
+        self._queue.put(step)
+
+    def close(self) -> None:
+        """Write what is left and end the thread; raises what went wrong while writing."""
+        self._queue.put(None)
+        self._thread.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            steps: list[Step] = []
+            going = self._gather(steps)
+            if not steps or self.failure is not None:
+                continue
+            try:
+                with self._ledger.transaction():
+                    for step in steps:
+                        step()
+            except BaseException as error:  # noqa: BLE001 - raised again by close()
+                self.failure = error
+                self._stop.set()
+
+    def _gather(self, steps: list[Step]) -> bool:
+        """Take what waits, at least one; False when the end was asked for."""
+        step = self._queue.get()
+        while step is not None:
+            steps.append(step)
+            if len(steps) >= GROUP_MAX:
+                return True
+            try:
+                step = self._queue.get_nowait()
+            except queue.Empty:
+                return True
+        return False
+
+
+class RunRecorder:
+    """Records what is read of one repository in one run."""
+
+    def __init__(self, writer: Writer, ledger: Ledger, repository_id: int, run_id: int) -> None:
+        self._writer = writer
+        self._ledger = ledger
+        self._repository_id = repository_id
+        self._run_id = run_id
+        self._lock = threading.Lock()
+        self._registry_revision = registry_revision()
+        self.files = 0
+        self.bytes_read = 0
+        self.bugs = 0
+
+    def started(self, work: Work) -> None:
+        """Enter a file of several units, so that its units can be recorded."""
+        self._writer.put(lambda: self._start(work))
+
+    def units(self, work: Work, results: tuple[UnitResult, ...]) -> None:
+        """Record units of a file that goes on."""
+        self._writer.put(lambda: self._record(work, results))
+
+    def finished(self, work: Work, result: FileResult, units: tuple[UnitResult, ...]) -> None:
+        """Record the end of a file's reading."""
+        with self._lock:
+            self.files += 1
+            self.bytes_read += result.bytes_read
+            self.bugs += result.traceback is not None
+        self._writer.put(lambda: self._finish(work, result, units))
+
+    def revision(self, work: Work) -> int:
+        """Return the revision this file's evidence is recorded under."""
+        known = work.format
+        return known.revision if known and known.supported else self._registry_revision
+
+    def _start(self, work: Work) -> None:
+        name = work.format.name if work.format else None
+        self._ledger.start_file(
+            self._repository_id,
+            self._run_id,
+            work.job.path,
+            work.stamps,
+            name,
+            self.revision(work),
+        )
+
+    def _record(self, work: Work, results: tuple[UnitResult, ...]) -> None:
+        for result in results:
+            self._ledger.record_unit(self._repository_id, work.job.path, result)
+
+    def _finish(self, work: Work, result: FileResult, units: tuple[UnitResult, ...]) -> None:
+        if result.state is FileState.GONE:
+            return  # mark_gone() says so at the end of the run
+        if len(work.results) == len(units):
+            self._start(work)  # a file of one unit, or of none, was not announced
+        self._record(work, units)
+        if result.state is not FileState.READING:
+            counted = replace(result, format_revision=self.revision(work))
+            self._ledger.finish_file(self._repository_id, self._run_id, counted)
