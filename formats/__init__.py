@@ -6,10 +6,11 @@ new format is one new file.
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 
 from formats.core.model import Format, Source
 
-__all__ = ["FORMATS", "by_name", "identify"]
+__all__ = ["FORMATS", "by_name", "identify", "suffixes"]
 
 
 def _discover() -> tuple[Format, ...]:
@@ -35,3 +36,12 @@ def identify(source: Source) -> Format | None:
 def by_name(name: str) -> Format | None:
     """Return the format called ``name``, or None."""
     return next((item for item in FORMATS if item.name == name), None)
+
+
+def suffixes() -> Mapping[str, tuple[Format, ...]]:
+    """Map each file name suffix to the formats usually seen under it.
+
+    A suffix decides nothing; it lets the survey say "named like a VHD, but is none".
+    """
+    known = sorted({suffix for item in FORMATS for suffix in item.suffixes})
+    return {suffix: tuple(item for item in FORMATS if suffix in item.suffixes) for suffix in known}

@@ -22,6 +22,7 @@ class FileState(StrEnum):
     READ = "read"  # every byte of the present content was read, or asked for
     CHANGED = "changed"  # the file changed while it was read
     REFUSED = "refused"  # it could not be opened, or reading stopped (EACCES, ESTALE, ...)
+    FAILED = "failed"  # this program failed on it; nothing is known of the rest of its bytes
     GONE = "gone"  # it was there once
 
 

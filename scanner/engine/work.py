@@ -118,6 +118,7 @@ class Work:
         """Note a bug of ours; the file stays unproven and the scan goes on."""
         with self.lock:
             self.stopped = True
+            self.state = FileState.FAILED
             self.traceback = "".join(traceback.format_exception(error))
             self.evidence.append(bug(error))
 
