@@ -3,13 +3,13 @@
 These are the only types that pass between engine, ledger and judge besides those of the formats.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from formats.core.model import Evidence, Inspection, Tally
-
 
 BUG_CHECK = "scanner.bug"
 """Evidence that this program failed on a file; never read as damage."""
@@ -44,6 +44,17 @@ class Stamps:
             and self.ctime_ns == other.ctime_ns
             and self.inode == other.inode
         )
+
+
+def stamps_of(status: os.stat_result) -> Stamps:
+    """Return the stamps in a stat result; blocks are 512 bytes (stat(2))."""
+    return Stamps(
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino,
+        status.st_blocks * 512,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from scanner.ledger.store import Ledger
 from scanner.progress import Watcher
 from scanner.recording import RunRecorder, Writer
 from scanner.results import FileState, Stamps, UnitResult
+from scanner.sets import Place, conclude_set, whole
 from scanner.survey.choose import must_read, present_revision, renamed
 from scanner.survey.filesystems import SYSTEM_ROOT, place_of, rotational
-from scanner.survey.sets import Place, conclude_set, whole
 from scanner.survey.walk import Seen, Survey, relative, walk
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from formats.core.errors import Truncated
 from formats.core.source import require_range
 from scanner.config import WINDOW_BYTES
-from scanner.results import Stamps
+from scanner.results import Stamps, stamps_of
 
 DIRECT_ALIGNMENT = 4096
 """O_DIRECT wants offset, length and memory aligned to the logical block; 4096 suits all disks."""
@@ -227,17 +227,6 @@ def open_read_only(path: Path, extra_flags: int = 0) -> int:
     except PermissionError:
         # O_NOATIME is for the file's owner and for root only.
         return os.open(path, flags)
-
-
-def stamps_of(status: os.stat_result) -> Stamps:
-    """Return the stamps in a stat result; blocks are 512 bytes (stat(2))."""
-    return Stamps(
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_ino,
-        status.st_blocks * 512,
-    )
 
 
 def aligned_buffer(length: int) -> memoryview:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scanner.config import DIRECTORY_DEPTH_MAX, FILES_MAX
-from scanner.engine.storage import stamps_of
 from scanner.errors import ScannerError
-from scanner.results import Stamps
+from scanner.results import Stamps, stamps_of
 
 
 @dataclass(frozen=True, slots=True)
