@@ -128,7 +128,8 @@ def read(
 def moved_from(db: sqlite3.Connection, repository_id: int, identity_key: str) -> int | None:
     """Return the file last seen of those with these images that the present run has not found."""
     row = db.execute(
-        "SELECT f.id FROM files f JOIN baselines b ON b.file_id = f.id"
+        # CROSS JOIN: the few baselines of these images first, not every file of the repository.
+        "SELECT f.id FROM baselines b CROSS JOIN files f ON f.id = b.file_id"
         " WHERE f.repository_id = ? AND b.identity_key = ? AND (f.state = 'gone' OR f.seen_run_id"
         " < (SELECT max(id) FROM runs WHERE repository_id = f.repository_id))"
         " ORDER BY f.seen_us DESC, f.id DESC LIMIT 1",

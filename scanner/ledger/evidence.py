@@ -1,13 +1,11 @@
 """Evidence in columns, and the names of findings."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-import xxhash
-
 from formats.core.model import Bearing, Evidence, Outcome
+from scanner.findings import finding_id
 from scanner.ledger.packing import (
     from_text,
     from_us,
@@ -22,39 +20,26 @@ from scanner.ledger.rows import EvidenceRow
 FILE, IMAGE, JOINT = "file", "image", "joint"
 """Stages: about the file itself, about one image, and what all pieces of an image showed."""
 
-FINDING_ID_DIGITS = 10
-OUTCOMES = {outcome.value: outcome for outcome in Outcome}
-BEARINGS = {bearing.value: bearing for bearing in Bearing}
+OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
+BEARINGS: Mapping[str, Bearing] = {bearing.value: bearing for bearing in Bearing}
 
 
-def finding_id(
-    place: tuple[str, str, str], image_index: int | None, evidence: Evidence
-) -> str | None:
-    """Return the name of bad evidence, None for good.
-
-    ``place`` is file system, root and path as written in the ledger. The name says where and by
-    which check, not what was found, so it is the same in every run that meets the same trouble.
-    """
+def name_finding(place: tuple[str, str], image_index: int | None, evidence: Evidence) -> str | None:
+    """Return the name of bad evidence, None for good; ``place`` is repository and path."""
     if not evidence.bad:
         return None
-    named = (
-        *place,
-        to_text(evidence.member),
-        image_index,
-        to_text(evidence.check),
-        to_whole(evidence.offset),
-    )
-    return xxhash.xxh3_64_hexdigest(msgspec.json.encode(named))[:FINDING_ID_DIGITS]
+    member, check = to_text(evidence.member), to_text(evidence.check)
+    return finding_id(*place, member, image_index, check, to_whole(evidence.offset))
 
 
-def place_of(db: sqlite3.Connection, file_id: int) -> tuple[str, str, str]:
-    """Return a file's file system, root and path, as written in the ledger."""
+def place_of(db: sqlite3.Connection, file_id: int) -> tuple[str, str]:
+    """Return the name of a file's repository, and its path."""
     filesystem, root, path = db.execute(
         "SELECT r.filesystem, r.root, f.path FROM files f"
         " JOIN repositories r ON r.id = f.repository_id WHERE f.id = ?",
         (file_id,),
     ).fetchone()
-    return filesystem, root, path
+    return f"{from_text(filesystem)}\0{from_text(root)}", from_text(path)
 
 
 def insert(
@@ -62,12 +47,14 @@ def insert(
     file_id: int,
     image: tuple[int, int] | None,
     stage: str,
-    rows: Iterable[Evidence],
+    rows: Sequence[Evidence],
     revision: int | None,
     found_us: int,
 ) -> None:
     """Write evidence; ``image`` is (image_id, image_index), None for evidence about the file."""
-    place = place_of(db, file_id)
+    if not rows:
+        return
+    place = place_of(db, file_id) if any(row.bad for row in rows) else ("", "")
     image_id, image_index = image if image is not None else (None, None)
     db.executemany(
         "INSERT INTO evidence (file_id, image_id, stage, check_id, outcome, offset, length,"
@@ -90,7 +77,7 @@ def insert(
                 to_whole(row.vouched_bytes),
                 revision,
                 found_us,
-                finding_id(place, image_index, row),
+                name_finding(place, image_index, row),
             )
             for row in rows
         ],
@@ -154,21 +141,24 @@ def refresh_finding_ids(db: sqlite3.Connection, file_id: int) -> None:
     """Name a file's findings anew after it moved; what was acknowledged stays so."""
     place = place_of(db, file_id)
     rows = db.execute(
-        "SELECT e.id, e.finding_id, i.image_index, e.check_id, e.offset, e.member FROM evidence e"
+        "SELECT e.finding_id, i.image_index, e.check_id, e.offset, e.member FROM evidence e"
         " LEFT JOIN images i ON i.id = e.image_id"
-        " WHERE e.file_id = ? AND e.finding_id IS NOT NULL",
-        (file_id,),
+        " WHERE e.file_id = ? AND e.finding_id IS NOT NULL UNION"
+        " SELECT n.finding_id, i.image_index, n.check_id, n.offset, n.member FROM inferences n"
+        " LEFT JOIN images i ON i.id = n.image_id WHERE n.file_id = ?",
+        (file_id, file_id),
     ).fetchall()
-    renamed = []
-    for number, before, image_index, check, offset, member in rows:
-        again = Evidence(
+    names = []
+    for before, image_index, check, offset, member in rows:
+        moved = Evidence(
             from_text(check), Outcome.MISMATCHED, offset=offset, member=from_text(member)
         )
-        renamed.append((finding_id(place, image_index, again), number, before))
+        names.append((name_finding(place, image_index, moved), before, file_id))
+    db.executemany("UPDATE evidence SET finding_id = ? WHERE finding_id = ? AND file_id = ?", names)
     db.executemany(
-        "UPDATE evidence SET finding_id = ? WHERE id = ?", [entry[:2] for entry in renamed]
+        "UPDATE inferences SET finding_id = ? WHERE finding_id = ? AND file_id = ?", names
     )
     db.executemany(
         "UPDATE OR REPLACE acknowledgements SET finding_id = ? WHERE finding_id = ?",
-        {(after, before) for after, _, before in renamed},
+        [(after, before) for after, before, _ in names],
     )

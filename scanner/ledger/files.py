@@ -16,7 +16,7 @@ from scanner.ledger.packing import (
 from scanner.ledger.rows import KnownFile
 from scanner.results import FileState, Stamps
 
-STATES = {state.value: state for state in FileState}
+STATES: Mapping[str, FileState] = {state.value: state for state in FileState}
 RESUMABLE = (FileState.READING, FileState.REFUSED)
 """Units of a reading that was cut short, by a kill or by the storage, are good the next time."""
 

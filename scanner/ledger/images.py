@@ -24,7 +24,7 @@ PARENTS = msgspec.json.Decoder(tuple[ParentRef, ...])
 PIECE = msgspec.json.Decoder(PieceOf)
 MEMBERS = msgspec.json.Decoder(tuple[str, ...])
 FACTS = msgspec.json.Decoder(dict[str, object])
-KINDS = {kind.value: kind for kind in Kind}
+KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
 
 COLUMNS = (
     "kind",
@@ -74,6 +74,7 @@ def replace(db: sqlite3.Connection, file_id: int, images: Sequence[ImageResult])
         "DELETE FROM verdicts WHERE image_id IN (SELECT id FROM images WHERE file_id = ?)",
         (file_id,),
     )
+    db.execute("DELETE FROM inferences WHERE file_id = ?", (file_id,))
     db.execute("DELETE FROM images WHERE file_id = ? AND image_index >= ?", (file_id, len(images)))
     return tuple(
         int(db.execute(UPSERT, (file_id, index, *columns(image))).fetchone()[0])

@@ -62,21 +62,20 @@ def open_writer(path: Path, now: datetime) -> tuple[sqlite3.Connection, tuple[st
     """Return the writing connection, and what the operator should be told.
 
     Makes the folder and the file, brings the tables up to date. A broken ledger is renamed, never
-    deleted, and a new one is begun.
+    deleted, and a new one is begun. The caller turns what the disk does into messages.
     """
     make_file(path)
-    refuse_foreign_bytes(path)
-    try:
-        return connect_writer(path), ()
-    except sqlite3.DatabaseError as error:
-        if primary_code(error) not in BROKEN_CODES:
-            with storage_errors(path):
+    reason = wrong_start(path)
+    if reason is None:
+        try:
+            return connect_writer(path), ()
+        except sqlite3.DatabaseError as error:
+            if primary_code(error) not in BROKEN_CODES:
                 raise
-        reason = str(error)
+            reason = str(error)
     aside = set_aside(path, now)
     make_file(path)
-    with storage_errors(path):
-        connection = connect_writer(path)
+    connection = connect_writer(path)
     note = (
         f"ledger {str(path)!r} is corrupt ({reason}); it is kept as {aside.name!r}, "
         "a new one is begun"
@@ -101,18 +100,22 @@ def make_file(path: Path) -> None:
         raise LedgerPlaceError(message) from error
 
 
-def refuse_foreign_bytes(path: Path) -> None:
-    """Raise for a file that was never a ledger, so that a slip of the hand renames nothing.
+def wrong_start(path: Path) -> str | None:
+    """Return what is wrong with a ledger's first bytes, if anything.
 
-    A broken ledger is told from it by its name, its first bytes or the lock files beside it.
+    SQLite is not let near such a file: it would throw away the journal beside it. A file that was
+    never a ledger is refused, so that a slip of the hand renames nothing: a broken ledger is told
+    from it by its name, by its zeros, or by the lock files beside it.
     """
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
-    if start == MAGIC or not start.strip(b"\0") or path.suffix in USUAL_SUFFIXES:
-        return
-    if any(path.parent.glob(f"{glob.escape(path.name + LOCK_SUFFIX)}*")):
-        return
-    message = f"{str(path)!r} is no ledger: expected {MAGIC!r} at its start, found {start!r}"
+    if start in (MAGIC, b""):
+        return None
+    wrong = f"expected {MAGIC!r} at its start, found {start!r}"
+    locks = path.parent.glob(f"{glob.escape(path.name + LOCK_SUFFIX)}*")
+    if path.suffix in USUAL_SUFFIXES or not start.strip(b"\0") or any(locks):
+        return wrong
+    message = f"{str(path)!r} is no ledger: {wrong}"
     raise LedgerForeignError(message)
 
 

@@ -1,19 +1,50 @@
 """Where the ledger lies: on a local disk, and never among the backups it speaks of."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 import platformdirs
 
 from scanner.errors import LedgerPlaceError
-from scanner.survey.filesystems import is_under, place_of
 
 NAME = "ledger.sqlite"
 
 
+class Place(Protocol):
+    """What must be known of a path: its file system, and the path inside that."""
+
+    @property
+    def filesystem(self) -> str:
+        """The file system's own name, wherever it is mounted."""
+
+    @property
+    def root(self) -> str:
+        """The path as seen from the root of its file system."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of file system, as mounts are listed."""
+
+    @property
+    def mount_point(self) -> str:
+        """Where it is mounted."""
+
+    @property
+    def network(self) -> bool:
+        """Whether other machines may have it open too."""
+
+
+PlaceOf: TypeAlias = Callable[[Path], Place]
+"""Tells the place of a path that exists; the survey has one."""
+
+
 def choose_place(
-    explicit: Path | None, repositories: Sequence[Path], environment: Mapping[str, str]
+    explicit: Path | None,
+    repositories: Sequence[Path],
+    environment: Mapping[str, str],
+    place_of: PlaceOf,
 ) -> Path:
     """Return the real path of the ledger, or raise `LedgerPlaceError`.
 
@@ -29,7 +60,7 @@ def choose_place(
         )
         raise LedgerPlaceError(message)
     for repository in repositories if explicit is not None else ():
-        if lies_in(path, repository):
+        if lies_in(path, repository, place_of):
             message = f"ledger {str(path)!r} would lie in the repository {str(repository)!r}"
             raise LedgerPlaceError(message)
     return path
@@ -43,7 +74,7 @@ def default_place(environment: Mapping[str, str]) -> Path:
     return platformdirs.user_state_path("bakproof", appauthor=False) / NAME
 
 
-def lies_in(path: Path, repository: Path) -> bool:
+def lies_in(path: Path, repository: Path, place_of: PlaceOf) -> bool:
     """Whether a path lies in a repository, also where both are reached through other mounts."""
     root = Path(os.path.realpath(repository))
     if path.is_relative_to(root):
@@ -51,7 +82,7 @@ def lies_in(path: Path, repository: Path) -> bool:
     if not root.exists():
         return False
     ours, theirs = place_of(standing(path)), place_of(root)
-    return ours.filesystem == theirs.filesystem and is_under(ours.root, theirs.root)
+    return ours.filesystem == theirs.filesystem and Path(ours.root).is_relative_to(theirs.root)
 
 
 def standing(path: Path) -> Path:

@@ -91,7 +91,7 @@ CREATE TABLE tallies (                  -- outlive the reading where a set of fi
     name TEXT NOT NULL,
     packing INTEGER NOT NULL,
     content BLOB NOT NULL,
-    PRIMARY KEY (file_id, image_index, unit_offset, name)
+    PRIMARY KEY (file_id, unit_offset, image_index, name)
 ) STRICT;
 
 CREATE TABLE gaps (                     -- ranges the storage refused, kept as long as tallies are
@@ -205,6 +205,25 @@ CREATE TABLE parents (
     PRIMARY KEY (image_id, number)
 ) STRICT;
 CREATE INDEX parents_parent ON parents (parent_image_id);
+
+CREATE TABLE inferences (               -- findings that follow from rows, not from bytes
+    file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    image_id INTEGER REFERENCES images ON DELETE CASCADE,
+    check_id TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    offset INTEGER,
+    length INTEGER,
+    expected TEXT,
+    actual TEXT,
+    bearing TEXT NOT NULL,
+    member TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    found_us INTEGER NOT NULL,
+    finding_id TEXT NOT NULL
+) STRICT;
+CREATE INDEX inferences_file ON inferences (file_id);
+CREATE INDEX inferences_image ON inferences (image_id);
+CREATE INDEX inferences_finding ON inferences (finding_id);
 
 CREATE TABLE other_verdicts (           -- of files that are no known backup
     file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,

@@ -20,6 +20,7 @@ from formats.core.model import Evidence, Tally
 from scanner.clock import Clock
 from scanner.judge.model import Judgement
 from scanner.ledger import baselines, evidence, files, finish, images, reads, runs, units, verdicts
+from scanner.ledger.errors import LedgerStorageError
 from scanner.ledger.opening import connect_reader, open_writer, require_file, storage_errors
 from scanner.ledger.packing import to_us
 from scanner.ledger.rows import (
@@ -69,7 +70,11 @@ class Ledger:
         if not create:
             require_file(path)
         with storage_errors(path):
-            writer, notes = open_writer(path, clock())
+            try:
+                writer, notes = open_writer(path, clock())
+            except OSError as error:
+                message = f"ledger {str(path)!r}: {error.strerror}"
+                raise LedgerStorageError(message) from error
             try:
                 return cls(path, clock, writer, connect_reader(path), notes)
             except BaseException:

@@ -50,6 +50,8 @@ def record(db: sqlite3.Connection, file_id: int, unit: UnitResult) -> None:
         ),
     )
     db.execute("DELETE FROM tallies WHERE file_id = ? AND unit_offset = ?", (file_id, unit.offset))
+    if not unit.tallies:
+        return
     db.executemany(
         "INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?)",
         [

@@ -1,11 +1,20 @@
 """What is thought of the evidence: verdicts, chains, and what somebody accepted."""
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 
 from scanner.errors import NotThereError
 from scanner.judge.model import Chain, JudgedImage, Judgement
-from scanner.ledger.packing import from_text, from_us, maybe_us, to_text, to_us, to_whole
+from scanner.ledger.packing import (
+    from_text,
+    from_us,
+    maybe_text,
+    maybe_us,
+    to_text,
+    to_us,
+    to_whole,
+)
 from scanner.ledger.rows import AcknowledgementRow
 
 
@@ -16,6 +25,7 @@ def save(
     judged_us = to_us(judged_at)
     mine = [image for image in judgement.images if image.files[0].repository_id == repository_id]
     clear(db, repository_id)
+    save_inferences(db, mine)
     db.executemany(
         "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [row for image in mine for row in verdict_rows(image, judged_us)],
@@ -42,6 +52,39 @@ def save(
             save_chain(db, repository_id, chain, judged_us)
 
 
+def save_inferences(db: sqlite3.Connection, judged: Sequence[JudgedImage]) -> None:
+    """Write findings of the judge's own, so that they can be shown and acknowledged.
+
+    They follow from rows (a parent that is not there) and are told from evidence by their names.
+    """
+    known = {
+        name for (name,) in db.execute("SELECT finding_id FROM evidence WHERE finding_id > ''")
+    }
+    db.executemany(
+        "INSERT INTO inferences VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                row.file_id,
+                row.image_id,
+                to_text(row.evidence.check),
+                row.evidence.outcome,
+                to_whole(row.evidence.offset),
+                to_whole(row.evidence.length),
+                maybe_text(row.evidence.expected),
+                maybe_text(row.evidence.actual),
+                row.evidence.bearing,
+                to_text(row.evidence.member),
+                row.evidence.count,
+                to_us(row.found_at),
+                row.finding_id,
+            )
+            for image in judged
+            for row in image.evidence
+            if row.finding_id is not None and row.finding_id not in known
+        ],
+    )
+
+
 def clear(db: sqlite3.Connection, repository_id: int) -> None:
     """Drop the verdicts of a repository."""
     in_repository = (
@@ -53,6 +96,10 @@ def clear(db: sqlite3.Connection, repository_id: int) -> None:
     db.execute(
         "DELETE FROM other_verdicts WHERE file_id IN"
         " (SELECT id FROM files WHERE repository_id = ?)",
+        (repository_id,),
+    )
+    db.execute(
+        "DELETE FROM inferences WHERE file_id IN (SELECT id FROM files WHERE repository_id = ?)",
         (repository_id,),
     )
     db.execute("DELETE FROM chains WHERE repository_id = ?", (repository_id,))
@@ -99,7 +146,9 @@ def acknowledge(
 ) -> None:
     """Accept a finding until a day; accepting it again replaces day and reason."""
     known = db.execute(
-        "SELECT 1 FROM evidence WHERE finding_id = ? LIMIT 1", (finding_id,)
+        "SELECT 1 FROM evidence WHERE finding_id = ? UNION ALL"
+        " SELECT 1 FROM inferences WHERE finding_id = ? LIMIT 1",
+        (finding_id, finding_id),
     ).fetchone()
     if known is None:
         message = f"the ledger knows no finding {finding_id!r}"

@@ -192,24 +192,31 @@ V_RUNS = View(
 
 V_FINDINGS = View(
     "v_findings",
-    "One row per piece of bad evidence.",
+    "One row per finding: bad evidence, or something missing.",
     f"""
     SELECT e.finding_id, r.path AS repository, f.path, i.image_index, e.stage,
         e.check_id AS "check", e.outcome, e.bearing, e.member, e.offset, e.length,
         e.expected, e.actual, e.count, e.revision, {iso("e.found_us")} AS found_at,
         {iso("a.until_us")} AS acknowledged_until, a.reason AS acknowledged_because
-    FROM evidence e JOIN files f ON f.id = e.file_id
+    FROM (
+        SELECT finding_id, file_id, image_id, stage, check_id, outcome, bearing, member, offset,
+            length, expected, actual, count, revision, found_us FROM evidence
+        WHERE finding_id IS NOT NULL
+        UNION ALL
+        SELECT finding_id, file_id, image_id, 'chain', check_id, outcome, bearing, member, offset,
+            length, expected, actual, count, NULL, found_us FROM inferences
+    ) e JOIN files f ON f.id = e.file_id
         JOIN repositories r ON r.id = f.repository_id
         LEFT JOIN images i ON i.id = e.image_id
         LEFT JOIN acknowledgements a ON a.finding_id = e.finding_id
-    WHERE e.finding_id IS NOT NULL
     """,  # noqa: S608 - nothing but literals of this module
     {
         "finding_id": "What `bakproof ack` takes; the same in every run that finds the same thing.",
         "repository": "Where the repository was mounted at its last scan.",
         "path": "Path of the file relative to the repository.",
         "image_index": "Which image of the file; NULL where it is about the file itself.",
-        "stage": "`file`, `image`, or `joint` for what several files together showed.",
+        "stage": "`file`, `image`, `joint` for what several files together showed, `chain` for "
+        "what an image misses of the images and files it needs.",
         "check": "Id of the check.",
         "outcome": "`mismatched`, `unsteady`, `truncated`, `unreadable` or `unsupported`.",
         "bearing": "`needed` by a restore, `redundant`, or `doubtful`.",

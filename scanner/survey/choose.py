@@ -22,7 +22,8 @@ def registry_revision() -> int:
 def must_read(seen: Seen, known: KnownFile | None, now: datetime, proof_age: timedelta) -> bool:
     """Whether a file has to be read, going by its stamps and by what is known of it.
 
-    Equal stamps only postpone the next read: after ``proof_age`` the file is read again.
+    Equal stamps only postpone the next read: after ``proof_age`` the file is read again. So it is
+    where the last read lies in the future, by a clock that was wrong then or is wrong now.
     """
     if known is None or known.state is not FileState.READ or known.read_at is None:
         return True
@@ -30,7 +31,7 @@ def must_read(seen: Seen, known: KnownFile | None, now: datetime, proof_age: tim
         return True
     if known.format_revision != present_revision(known.format):
         return True
-    return now - known.read_at >= proof_age
+    return not timedelta() <= now - known.read_at < proof_age
 
 
 def present_revision(name: str | None) -> int | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scanner.config import DIRECTORY_DEPTH_MAX, FILES_MAX
-from scanner.errors import ScannerError
+from scanner.errors import NotThereError, ScannerError
 from scanner.results import Stamps, stamps_of
 
 
@@ -63,11 +63,15 @@ def found(
 ) -> Iterator[Seen]:
     """Yield files in order of path, folder by folder."""
     if not scope.is_dir():
-        status = scope.lstat()
+        try:
+            status = scope.lstat()
+        except OSError as error:
+            message = f"{str(scope)!r}: {error.strerror}"
+            raise NotThereError(message) from error
         if stat.S_ISREG(status.st_mode):
             yield seen_file(relative(root, scope), status)
         return
-    pending = [(scope, 0)]
+    pending = [(scope, 0)] if scope not in skip else []
     while pending:
         folder, depth = pending.pop()
         below: list[Path] = []
@@ -123,4 +127,12 @@ def excluded(name: str, path: str, excludes: Sequence[str]) -> bool:
     return any(
         fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(path, pattern)
         for pattern in excludes
+    )
+
+
+def is_hidden(path: str, excludes: Sequence[str]) -> bool:
+    """Whether a file, or a folder it lies in, is not to be looked at."""
+    parts = path.split("/")
+    return any(
+        excluded(name, "/".join(parts[: number + 1]), excludes) for number, name in enumerate(parts)
     )
