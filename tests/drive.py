@@ -11,7 +11,7 @@ import numpy as np
 
 from formats.core import checksums
 from formats.core.codecs import CodecError, Decoder
-from formats.core.errors import FormatError, Truncated
+from formats.core.errors import FormatError, Truncated, Unsupported
 from formats.core.model import (
     Algorithm,
     Columns,
@@ -85,7 +85,13 @@ def drive(
 
 def as_evidence(error: FormatError) -> Evidence:
     """Turn an exception into the row the engine would record."""
-    outcome = Outcome.TRUNCATED if isinstance(error, Truncated) else Outcome.MISMATCHED
+    match error:
+        case Truncated():
+            outcome = Outcome.TRUNCATED
+        case Unsupported():
+            outcome = Outcome.UNSUPPORTED
+        case _:
+            outcome = Outcome.MISMATCHED
     return Evidence(error.check, outcome, error.offset, error.length, error.expected, error.actual)
 
 
@@ -103,38 +109,70 @@ def run_batch(driven: Driven, source: Source, batch: ExtentBatch) -> None:
                 for name, table in result.tally.items():
                     driven.tallies[batch.image_index].setdefault(name, []).append(table)
             case Declared():
-                driven.evidence.append(check_declared(batch, batch.check, row, stored))
+                driven.evidence.extend(check_declared(batch, batch.check, row, stored))
 
 
-def check_declared(batch: ExtentBatch, check: Declared, row: int, stored: bytes) -> Evidence:
-    """Return the one row of evidence for one extent with a declared sum."""
-    offset = int(batch.offset[row])
+def check_declared(batch: ExtentBatch, check: Declared, row: int, stored: bytes) -> list[Evidence]:
+    """Return the evidence for one extent with a declared sum."""
+    if check.algorithm is Algorithm.ZEROS and check.codec is None:
+        return look_for_zeros(batch, row, stored)
     plain_length = len(stored) if batch.plain_length is None else int(batch.plain_length[row])
-    outcome, actual = Outcome.MATCHED, None
-    try:
-        plain = decode(check, plain_length, stored)
-    except CodecError as error:
-        outcome, actual, plain = Outcome.MISMATCHED, str(error), None
-    expected = None
-    if plain is not None and check.algorithm is Algorithm.ZEROS:
-        expected = "zeros"
-        if any(plain):
-            outcome, actual = Outcome.MISMATCHED, "other bytes"
-    elif plain is not None and check.algorithm is not None:
+    expected = f"{plain_length} bytes decoded"
+    if check.algorithm is not None:
         assert batch.digest is not None
         expected = batch.digest[row].tobytes().hex()
-        actual = DIGESTS[check.algorithm](plain).hex()
-        outcome = Outcome.MATCHED if actual == expected else Outcome.MISMATCHED
-    vouched = len(stored) if outcome is Outcome.MATCHED and check.algorithm else 0
+    try:
+        plain = decode(check, plain_length, stored)
+        actual = expected if check.algorithm is None else DIGESTS[check.algorithm](plain).hex()
+    except CodecError as error:
+        actual = str(error)
+    if actual == expected:
+        vouched = len(stored) if check.algorithm else 0
+        return [matched(batch, int(batch.offset[row]), len(stored), vouched_bytes=vouched)]
+    return [mismatched(batch, int(batch.offset[row]), len(stored), expected, actual)]
+
+
+def look_for_zeros(batch: ExtentBatch, row: int, stored: bytes) -> list[Evidence]:
+    """Return the evidence for one extent of zeros, whose elements are its single bytes."""
+    offset = int(batch.offset[row])
+    found = np.flatnonzero(np.frombuffer(stored, np.uint8))
+    if not len(found):
+        return [matched(batch, offset, len(stored), count=len(stored), vouched_bytes=len(stored))]
+    first, last = int(found[0]), int(found[-1])
+    actual = f"{len(found)} other bytes"
+    zeros = len(stored) - len(found)
+    rows = [mismatched(batch, offset + first, last - first + 1, "zeros", actual)]
+    if zeros:
+        rows.append(matched(batch, None, None, count=zeros, vouched_bytes=zeros))
+    return rows
+
+
+def matched(
+    batch: ExtentBatch,
+    offset: int | None,
+    length: int | None,
+    *,
+    vouched_bytes: int,
+    count: int = 1,
+) -> Evidence:
+    """Return good evidence of one extent."""
     return Evidence(
         batch.check_id,
-        outcome,
+        Outcome.MATCHED,
         offset,
-        len(stored),
-        expected,
-        actual,
-        batch.bearing,
-        vouched_bytes=vouched,
+        length,
+        bearing=batch.bearing,
+        count=count,
+        vouched_bytes=vouched_bytes,
+    )
+
+
+def mismatched(
+    batch: ExtentBatch, offset: int, length: int, expected: str, actual: str
+) -> Evidence:
+    """Return bad evidence of one extent."""
+    return Evidence(
+        batch.check_id, Outcome.MISMATCHED, offset, length, expected, actual, batch.bearing
     )
 
 
@@ -146,7 +184,7 @@ def decode(check: Declared, plain_length: int, stored: bytes) -> bytes:
     plain = b"".join(decoder.feed(stored))
     decoder.finish()
     if len(plain) != plain_length:
-        message = f"decodes to {len(plain)} of {plain_length} bytes"
+        message = f"{len(plain)} bytes decoded"
         raise CodecError(message)
     return plain
 

@@ -75,7 +75,8 @@ class Decoder:
 
     def _refuse_trailing(self, length: int) -> None:
         if length and not self._slack:
-            message = f"{length} bytes behind the end of the stream"
+            # How many depends on the pieces, and what is found must not.
+            message = "bytes behind the end of the stream"
             raise CodecError(message)
 
 
