@@ -59,6 +59,21 @@ PLAIN_PROGRESS_SECONDS = 60.0
 EXCLUDES = (".snapshot", ".zfs", "@eaDir", "#recycle", "lost+found")
 """Names never entered: snapshots of the same files, indexes of the NAS, wastebaskets."""
 
+SQL_FULL_AGE_MAX = timedelta(days=35)
+"""A database whose last full backup is older than this is warned of: a month, and some days."""
+
+SQL_LOG_AGE_MAX = timedelta(days=1)
+"""How long the first log backup after a full one is waited for, in the full recovery model."""
+
+SQL_RETIRED_AGE = timedelta(days=90)
+"""A database without any backup for this long is taken to be retired: it is mentioned, no more."""
+
+SQL_DATABASE_VERSION_MAX = 998
+"""The newest database version in the backups this was tested with: SQL Server 2025."""
+
+SQL_STORED_SHARE_MIN = 0.5
+"""A finished backup that stores less than this share of what its file list counts is suspicious."""
+
 RATE_SMOOTHING_SECONDS = 5.0
 
 

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -76,13 +76,22 @@ class Writer:
 class RunRecorder:
     """Records what is read of one repository in one run."""
 
-    def __init__(self, writer: Writer, ledger: Ledger, repository_id: int, run_id: int) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        ledger: Ledger,
+        repository_id: int,
+        run_id: int,
+        names_of: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        self._names_of = names_of or {}
         self._writer = writer
         self._ledger = ledger
         self._repository_id = repository_id
         self._run_id = run_id
         self._lock = threading.Lock()
         self._registry_revision = registry_revision()
+        self.vanished: set[str] = set()
         self.files = 0
         self.bytes_read = 0
         self.bugs = 0
@@ -93,14 +102,18 @@ class RunRecorder:
 
     def units(self, work: Work, results: tuple[UnitResult, ...]) -> None:
         """Record units of a file that goes on."""
+        with self._lock:
+            self.bytes_read += read_bytes(results)
         self._writer.put(lambda: self._record(work, results))
 
     def finished(self, work: Work, result: FileResult, units: tuple[UnitResult, ...]) -> None:
         """Record the end of a file's reading."""
         with self._lock:
             self.files += 1
-            self.bytes_read += result.bytes_read
+            self.bytes_read += read_bytes(units)
             self.bugs += result.traceback is not None
+            if result.state is FileState.GONE:
+                self.vanished.add(result.path)
         self._writer.put(lambda: self._finish(work, result, units))
 
     def revision(self, work: Work) -> int:
@@ -108,12 +121,12 @@ class RunRecorder:
         known = work.format
         return known.revision if known and known.supported else self._registry_revision
 
-    def _start(self, work: Work) -> None:
+    def _start(self, work: Work, path: str | None = None) -> None:
         name = work.format.name if work.format else None
         self._ledger.start_file(
             self._repository_id,
             self._run_id,
-            work.job.path,
+            path or work.job.path,
             work.stamps,
             name,
             self.revision(work),
@@ -126,9 +139,26 @@ class RunRecorder:
     def _finish(self, work: Work, result: FileResult, units: tuple[UnitResult, ...]) -> None:
         if result.state is FileState.GONE:
             return  # mark_gone() says so at the end of the run
-        if len(work.results) == len(units):
+        # Where nothing was read, units and state from before stand.
+        cut_short = result.state in (FileState.READING, FileState.REFUSED) and not units
+        if len(work.results) == len(units) and not cut_short:
             self._start(work)  # a file of one unit, or of none, was not announced
         self._record(work, units)
         if result.state is not FileState.READING:
             counted = replace(result, format_revision=self.revision(work))
             self._ledger.finish_file(self._repository_id, self._run_id, counted)
+            for name in self._names_of.get(work.job.path, ()):
+                self._finish_alias(work, counted, name)
+
+    def _finish_alias(self, work: Work, result: FileResult, path: str) -> None:
+        """Record the same for a further name of a hard-linked file: it was read once for all."""
+        self._start(work, path)
+        for unit in work.results.values():
+            self._ledger.record_unit(self._repository_id, path, unit)
+        alias = replace(result, path=path, bytes_read=0)
+        self._ledger.finish_file(self._repository_id, self._run_id, alias)
+
+
+def read_bytes(units: tuple[UnitResult, ...]) -> int:
+    """Return how many bytes were read for some units."""
+    return sum(unit.bytes_read for unit in units)

@@ -2,20 +2,20 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import formats
 from scanner.clock import Clock
 from scanner.config import Settings
-from scanner.engine.lanes import Lane
+from scanner.engine.lanes import Lane, guarded
 from scanner.engine.storage import FileStorage, Opener
-from scanner.engine.work import Job
-from scanner.errors import NotThereError
-from scanner.judge.cases import cases, shelve
+from scanner.engine.work import Job, bug
+from scanner.judge.cases import cases, member_path, shelve
 from scanner.judge.judge import Vocabulary, judge
 from scanner.judge.model import Judgement
 from scanner.ledger.lock import RepositoryLock
@@ -23,25 +23,24 @@ from scanner.ledger.rows import Baseline, KnownFile, RepositoryRow
 from scanner.ledger.store import Ledger
 from scanner.progress import Watcher
 from scanner.recording import RunRecorder, Writer
-from scanner.results import FileState, Stamps, UnitResult
+from scanner.results import FileState, Stamps, UnitResult, stamps_of
+from scanner.scopes import Scope, find_scopes, in_scope
 from scanner.sets import Place, conclude_set, whole
 from scanner.survey.choose import must_read, present_revision, renamed
-from scanner.survey.filesystems import SYSTEM_ROOT, place_of, rotational
-from scanner.survey.walk import Seen, Survey, relative, walk
+from scanner.survey.filesystems import SYSTEM_ROOT, rotational
+from scanner.survey.walk import Seen, Survey, hidden_part, relative, walk
 
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A part of a repository that one scan looks at; ``path`` lies in ``root``."""
-
-    repository: RepositoryRow
-    root: Path
-    path: Path
+RESUMABLE = (FileState.READING, FileState.REFUSED)
+NO_RUN = 0
+"""Older than every run: what was seen last by it is missed by all."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanOutcome:
-    """What a scan did, and the judgement at its end."""
+    """What a scan did, and the judgement of everything in its scope.
+
+    ``notes`` are things to look into, ``hints`` things to know.
+    """
 
     repositories: tuple[RepositoryRow, ...]
     started_at: datetime
@@ -52,6 +51,9 @@ class ScanOutcome:
     bugs: int
     judgement: Judgement
     notes: tuple[str, ...]
+    hints: tuple[str, ...]
+    run_ids: tuple[int, ...]
+    scopes: tuple[Scope, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def scan(
     """
     tools = Tools(ledger, settings, watcher, stop, clock, opener)
     started_at = clock()
-    scopes = [find_scope(path, ledger) for path in paths]
+    scopes = find_scopes(paths, ledger)
     repositories = tuple({scope.repository.id: scope.repository for scope in scopes}.values())
     with ExitStack() as locks:
         for row in repositories:
@@ -106,10 +108,11 @@ def scan(
         runs = read_all(scopes, tools)
         for run in runs:
             mark_gone(run, tools)
+        bugs = sum(run.recorder.bugs for run in runs)
         if not stop.is_set():
-            for repository in repositories:
-                conclude_sets(repository, tools)
-        judgement = judge_ledger(ledger, repositories, clock(), settings=settings)
+            bugs += sum(conclude_sets(repository, tools) for repository in repositories)
+        # An image may need one that lies in another repository of the same ledger.
+        judgement = judge_ledger(ledger, ledger.repositories(), clock(), settings=settings)
         finish_runs(runs, judgement, tools)
     return ScanOutcome(
         repositories,
@@ -118,39 +121,19 @@ def scan(
         sum(len(run.survey.files) for run in runs),
         sum(run.recorder.bytes_read for run in runs),
         stop.is_set(),
-        sum(run.recorder.bugs for run in runs),
-        judgement,
+        bugs,
+        in_scope(judgement, scopes),
         tuple(note for run in runs for note in notes_of(run)),
+        tuple(hint for run in runs for hint in hints_of(run)),
+        tuple(run.run_id for run in runs),
+        tuple(scopes),
     )
 
 
-def find_scope(path: Path, ledger: Ledger) -> Scope:
-    """Return what a path on the command line means.
-
-    Inside a repository that is known already it is a part of that repository; otherwise it is a
-    repository of its own (for a single file: the folder it lies in).
-    """
-    try:
-        real = path.resolve(strict=True)
-    except OSError as error:
-        message = f"{str(path)!r}: {error.strerror}"
-        raise NotThereError(message) from error
-    place = place_of(real)
-    known = [
-        row
-        for row in ledger.repositories()
-        if row.filesystem == place.filesystem and Path(place.root).is_relative_to(row.root)
-    ]
-    if known:
-        row = max(known, key=lambda item: len(item.root))
-        inside = Path(place.root).relative_to(row.root)
-        root = real
-        for _part in inside.parts:
-            root = root.parent
-        return Scope(ledger.repository(row.filesystem, row.root, str(root)), root, real)
-    folder = real if real.is_dir() else real.parent
-    at = place_of(folder)
-    return Scope(ledger.repository(at.filesystem, at.root, str(folder)), folder, real)
+def record_exit_code(ledger: Ledger, outcome: ScanOutcome, exit_code: int) -> None:
+    """Write with which exit code a scan's runs ended."""
+    for run_id in outcome.run_ids:
+        ledger.set_exit_code(run_id, exit_code)
 
 
 def read_all(scopes: Sequence[Scope], tools: Tools) -> list[Run]:
@@ -177,7 +160,7 @@ def begin_run(scope: Scope, writer: Writer, tools: Tools) -> Run:
     if moves:
         ledger.rename(repository.id, moves)
         known = dict(ledger.known_files(repository.id))
-    ledger.mark_seen(run_id, repository.id, [seen.path for seen in survey.files])
+    ledger.mark_seen(run_id, repository.id, [*(seen.path for seen in survey.files), *survey.linked])
     now = tools.clock()
     chosen = [
         seen
@@ -185,8 +168,60 @@ def begin_run(scope: Scope, writer: Writer, tools: Tools) -> Run:
         if tools.settings.reread
         or must_read(seen, known.get(seen.path), now, tools.settings.max_proof_age)
     ]
-    recorder = RunRecorder(writer, ledger, repository.id, run_id)
+    chosen += owners_of_changed(chosen, survey, known, ledger, repository)
+    enter_unread(chosen, known, run_id, ledger, repository)
+    recorder = RunRecorder(writer, ledger, repository.id, run_id, survey.names_of())
     return Run(scope, recorder, run_id, survey, known, chosen)
+
+
+def owners_of_changed(
+    chosen: Sequence[Seen],
+    survey: Survey,
+    known: Mapping[str, KnownFile],
+    ledger: Ledger,
+    repository: RepositoryRow,
+) -> list[Seen]:
+    """Return the files whose image needs a second file that changed, came or went.
+
+    What was found out about such an image rests on both files; its own stamps say nothing of the
+    other one.
+    """
+    paths = {row.id: row.path for row in ledger.files([repository.id])}
+    present = {seen.path: seen for seen in survey.files}
+    changed = {seen.path for seen in chosen}
+    lost = {
+        path
+        for path, item in known.items()
+        if path not in present and item.state is not FileState.GONE
+    }
+    owners = {
+        paths[image.file_id]
+        for image in ledger.images([repository.id])
+        for name in image.members
+        if member_path(paths[image.file_id], name) in changed | lost
+    }
+    return [present[path] for path in sorted(owners - changed) if path in present]
+
+
+def enter_unread(
+    chosen: Sequence[Seen],
+    known: Mapping[str, KnownFile],
+    run_id: int,
+    ledger: Ledger,
+    repository: RepositoryRow,
+) -> None:
+    """Enter the files that are new or changed, so that a scan cut short has not overlooked them.
+
+    Files with recorded units are left alone: they are entered as unread already.
+    """
+    with ledger.transaction():
+        for seen in chosen:
+            before = known.get(seen.path)
+            fresh = before is None or (
+                before.state not in RESUMABLE and not before.stamps.same_content(seen.stamps)
+            )
+            if fresh:
+                ledger.start_file(repository.id, run_id, seen.path, seen.stamps, None, None)
 
 
 def announce(runs: Sequence[Run], tools: Tools) -> None:
@@ -203,9 +238,8 @@ def read_lanes(runs: Sequence[Run], tools: Tools) -> None:
         for seen in run.chosen:
             by_device.setdefault(seen.device, []).append(seen)
         for device, files in by_device.items():
-            jobs = (job_for(run, seen, tools) for seen in files)
             lane = Lane(
-                jobs,
+                jobs_of(run, files, tools),
                 run.recorder,
                 tools.watcher,
                 tools.settings,
@@ -220,11 +254,22 @@ def read_lanes(runs: Sequence[Run], tools: Tools) -> None:
     ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        join(threads)
+    except BaseException:
+        # Whoever still reads hands over results, so the writer must outlive the readers.
+        tools.stop.set()
+        join(threads)
+        raise
     for lane, _workers in lanes:
         if lane.failure is not None:
             raise lane.failure
+
+
+def join(threads: Sequence[threading.Thread]) -> None:
+    """Wait for the end of threads."""
+    for thread in threads:
+        thread.join()
 
 
 def workers_for(device: int, settings: Settings) -> int:
@@ -235,43 +280,86 @@ def workers_for(device: int, settings: Settings) -> int:
     return 1 if rotational(number, SYSTEM_ROOT) else os.cpu_count() or 1
 
 
+def jobs_of(run: Run, files: Sequence[Seen], tools: Tools) -> Iterator[Job]:
+    """Yield the jobs of one repository's files."""
+    for seen in files:
+        yield job_for(run, seen, tools)
+
+
 def job_for(run: Run, seen: Seen, tools: Tools) -> Job:
     """Return what the engine must know to read a file."""
     repository_id = run.scope.repository.id
     known = run.known.get(seen.path)
 
     def recorded(stamps: Stamps, name: str | None, _revision: int | None) -> tuple[UnitResult, ...]:
-        if known is None or known.state not in (FileState.READING, FileState.REFUSED):
+        if known is None or known.state not in RESUMABLE:
             return ()
-        same = known.stamps.same_content(stamps) and known.format == name
-        if not same or known.format_revision != present_revision(name):
-            return ()
-        return tools.ledger.recorded_units(repository_id, seen.path)
+        return resumed(run, tools, seen.path, stamps, name)
 
     def baseline(identity_key: str | None) -> Baseline | None:
         return tools.ledger.baseline(repository_id, seen.path, identity_key)
 
-    return Job(run.scope.root, seen.path, seen.stamps, recorded, baseline)
+    def present() -> Stamps | None:
+        try:
+            return stamps_of((run.scope.root / seen.path).lstat())
+        except OSError:
+            return None
+
+    return Job(run.scope.root, seen.path, seen.stamps, recorded, baseline, present)
+
+
+def resumed(
+    run: Run, tools: Tools, path: str, stamps: Stamps, name: str | None
+) -> tuple[UnitResult, ...]:
+    """Return the units of an interrupted reading that still hold; the ledger drops all others."""
+    ledger, repository_id = tools.ledger, run.scope.repository.id
+    start = partial(ledger.start_file, repository_id, run.run_id, path, stamps, name)
+    start(present_revision(name))
+    units = ledger.recorded_units(repository_id, path)
+    unit_bytes = tools.settings.unit_bytes
+    if all(is_whole_unit(unit, stamps.size, unit_bytes) for unit in units):
+        return units
+    # Another version cut its units elsewhere. Starting under no revision makes the ledger forget.
+    start(None)
+    start(present_revision(name))
+    return ()
+
+
+def is_whole_unit(unit: UnitResult, size: int, unit_bytes: int) -> bool:
+    """Whether a unit is one of those a file of this size is cut into."""
+    return unit.offset % unit_bytes == 0 and unit.length == min(unit_bytes, size - unit.offset)
 
 
 def mark_gone(run: Run, tools: Tools) -> None:
     """Record which files are not there any more, as far as the survey could look."""
+    ledger, repository_id = tools.ledger, run.scope.repository.id
+    unseen = set(run.known) - {seen.path for seen in run.survey.files} - set(run.survey.linked)
+    hidden = {path for path, _reason in run.survey.unreadable}
+    excluded = (hidden_part(path, tools.settings.excludes) for path in unseen)
+    hidden |= {part for part in excluded if part is not None}
+    # The survey found these, and then they were not there to be opened.
+    ledger.mark_seen(NO_RUN, repository_id, sorted(run.recorder.vanished))
     scope = relative(run.scope.root, run.scope.path)
-    hidden = [path for path, _reason in run.survey.unreadable]
-    tools.ledger.mark_gone(run.scope.repository.id, run.run_id, [scope], hidden)
+    ledger.mark_gone(repository_id, run.run_id, [scope], sorted(hidden))
 
 
-def conclude_sets(repository: RepositoryRow, tools: Tools) -> None:
-    """Judge images that lie in several files and are complete now."""
+def conclude_sets(repository: RepositoryRow, tools: Tools) -> int:
+    """Judge images that lie in several files and are complete now; return how often we failed."""
     ledger = tools.ledger
+    bugs: list[Exception] = []
     shelf = shelve([repository], ledger.files([repository.id]), ledger.images([repository.id]), ())
     place = Place(Path(repository.path), tools.opener)
     for case in cases(shelf, supported_names()):
         if not whole(case):
             continue
-        evidence = conclude_set(case, ledger, place)
+        known_bugs = len(bugs)
+        evidence = guarded(partial(conclude_set, case, ledger, place), bugs.append)
+        if len(bugs) > known_bugs:
+            evidence = (bug(bugs[-1]),)
+            tools.watcher.note(f"{case.files[0].path!r} could not be judged: {bugs[-1]!r}")
         if evidence is not None:
             ledger.record_joint(case.key, evidence, tools.clock())
+    return len(bugs)
 
 
 def judge_ledger(
@@ -320,6 +408,10 @@ def notes_of(run: Run) -> Iterator[str]:
     """Yield what the operator should know of a survey."""
     for path, reason in run.survey.unreadable:
         yield f"{str(run.scope.root / path)!r} could not be read: {reason}"
+
+
+def hints_of(run: Run) -> Iterator[str]:
+    """Yield what is good to know of a survey and nothing to worry about."""
     if run.survey.linked:
         count = len(run.survey.linked)
         yield f"{count} further names of hard-linked files were not read again"

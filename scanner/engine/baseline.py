@@ -18,8 +18,12 @@ from scanner.ledger.rows import Baseline
 from scanner.results import BaselineAction, BaselineResult, Stamps
 
 CHECK = "baseline.block.xxh3"
+IMAGES_CHECK = "baseline.images.present"
 
 Blocks: TypeAlias = npt.NDArray[np.int64]
+
+IMAGES_SEPARATOR = "|"
+"""Between the identities of a file's images in its identity key."""
 
 MOSTLY_SAME = 0.9
 """A file that names no identity and shares this much with its baseline is the same one, changed."""
@@ -43,15 +47,16 @@ def compare(
     reading: Reading, baseline: Baseline | None
 ) -> tuple[BaselineResult, tuple[Evidence, ...]]:
     """Return what becomes of the baseline, and evidence of every changed block."""
-    if not reading.proven:
-        action = BaselineAction.NONE if baseline is None else BaselineAction.KEEP
-        evidence = () if baseline is None else changes(reading, baseline, still=False)
-        return BaselineResult(action, reading.read_at, 0), evidence
     if baseline is None:
-        return BaselineResult(BaselineAction.ADOPT, reading.read_at, 0), ()
-    if not same_images(reading, baseline):
+        action = BaselineAction.ADOPT if reading.proven else BaselineAction.NONE
+        return BaselineResult(action, reading.read_at), ()
+    if not reading.proven:
+        found = changes(reading, baseline, still=False)
+        return BaselineResult(BaselineAction.KEEP, reading.read_at), found
+    fewer = images_lost(reading, baseline)
+    if not fewer and not same_images(reading, baseline):
         return BaselineResult(BaselineAction.ADOPT, reading.read_at, 0, replaced=True), ()
-    evidence = changes(reading, baseline, still=True)
+    evidence = (lost(reading, baseline),) if fewer else changes(reading, baseline, still=True)
     compared = min(reading.stamps.size, baseline.size)
     if evidence:
         return BaselineResult(BaselineAction.KEEP, baseline.taken_at, compared), evidence
@@ -69,8 +74,32 @@ def same_images(reading: Reading, baseline: Baseline) -> bool:
     if now is None or before is None:
         return now == before
     if reading.write_model is WriteModel.APPEND_ONLY:
-        return now == before or now.startswith(before + "|")
+        return now == before or now.startswith(before + IMAGES_SEPARATOR)
     return now == before
+
+
+def images_lost(reading: Reading, baseline: Baseline) -> bool:
+    """Whether a file that only grows ends before its last images now; nothing in it says so."""
+    now, before = reading.identity_key, baseline.identity_key
+    if reading.write_model is not WriteModel.APPEND_ONLY or now is None or before is None:
+        return False
+    return before.startswith(now + IMAGES_SEPARATOR)
+
+
+def lost(reading: Reading, baseline: Baseline) -> Evidence:
+    """Return evidence of images that are not in the file any more; the others are as they were."""
+    return Evidence(
+        IMAGES_CHECK,
+        Outcome.TRUNCATED,
+        expected=f"{image_count(baseline.identity_key)} images in {baseline.size} bytes",
+        actual=f"{image_count(reading.identity_key)} in {reading.stamps.size} bytes",
+        bearing=Bearing.DOUBTFUL,
+    )
+
+
+def image_count(key: str | None) -> int:
+    """Return how many images an identity key speaks of."""
+    return len(key.split(IMAGES_SEPARATOR)) if key else 0
 
 
 def changes(reading: Reading, baseline: Baseline, *, still: bool) -> tuple[Evidence, ...]:
@@ -100,7 +129,8 @@ def meaning(reading: Reading, baseline: Baseline, changed: int) -> Bearing | Non
     if (before.size, before.mtime_ns) == (stamps.size, stamps.mtime_ns):
         return Bearing.DOUBTFUL  # the content changed and its time did not
     total = max(len(baseline.digests) // DIGEST_BYTES, 1)
-    if reading.write_model is WriteModel.WRITE_ONCE and changed <= total * (1 - MOSTLY_SAME):
+    mostly_same = total - changed >= total * MOSTLY_SAME
+    if reading.write_model is WriteModel.WRITE_ONCE and mostly_same:
         return Bearing.DOUBTFUL
     return None
 
@@ -115,7 +145,8 @@ def changed_blocks(reading: Reading, baseline: Baseline) -> Blocks:
     unread = np.frombuffer(UNREAD_DIGEST, np.uint8)
     known = (now != unread).any(axis=1) & (before != unread).any(axis=1)
     different = np.flatnonzero(known & (now != before).any(axis=1)).astype(np.int64)
-    if reading.tail_digest is not None and reading.tail_digest != baseline.digests[-DIGEST_BYTES:]:
+    last = baseline.digests[-DIGEST_BYTES:]
+    if reading.tail_digest is not None and last not in (reading.tail_digest, UNREAD_DIGEST):
         different = np.append(different, len(baseline.digests) // DIGEST_BYTES - 1)
     return different
 
@@ -134,7 +165,7 @@ def rows(
             int(block) * DIGEST_BLOCK_BYTES,
             min(DIGEST_BLOCK_BYTES, baseline.size - int(block) * DIGEST_BLOCK_BYTES),
             block_digest(baseline.digests, int(block)),
-            block_digest(reading.digests, int(block)),
+            present_digest(reading, baseline, int(block)),
             bearing,
         )
         for block in blocks[:EVIDENCE_PER_CHECK_MAX]
@@ -143,6 +174,14 @@ def rows(
         more = len(blocks) - EVIDENCE_PER_CHECK_MAX
         made.append(Evidence(CHECK, Outcome.MISMATCHED, bearing=bearing, count=more))
     return tuple(made)
+
+
+def present_digest(reading: Reading, baseline: Baseline, block: int) -> str:
+    """Return the digest of what stands now where a block of the baseline was."""
+    partial = (block + 1) * DIGEST_BLOCK_BYTES > baseline.size
+    if partial and reading.tail_digest is not None:
+        return reading.tail_digest.hex()
+    return block_digest(reading.digests, block)
 
 
 def block_digest(digests: bytes, block: int) -> str:

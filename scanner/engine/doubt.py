@@ -8,13 +8,22 @@ from dataclasses import replace
 
 import xxhash
 
-from formats.core.model import Bearing, Evidence, Outcome
+from formats.core.errors import FormatError
+from formats.core.model import Evidence, Outcome
 from scanner.clock import Clock
 from scanner.config import CONFIRM_BLOCKS_MAX, DIGEST_BLOCK_BYTES, DIGEST_BYTES
 from scanner.engine.plan import Unit
-from scanner.engine.reading import UNREAD_DIGEST, Buffer, StopSignal, read_unit, unpack_digests
+from scanner.engine.reading import (
+    UNREAD_DIGEST,
+    Buffer,
+    StopSignal,
+    read_unit,
+    task_end,
+    unpack_digests,
+)
 from scanner.engine.storage import Storage
-from scanner.engine.work import Work, plan
+from scanner.engine.trouble import unsteady
+from scanner.engine.work import Work, bare_units, plan
 from scanner.results import FileResult, UnitResult
 
 
@@ -22,8 +31,8 @@ def steadied(
     work: Work, unit: Unit, first: UnitResult, buffer: Buffer, clock: Clock, stop: StopSignal
 ) -> UnitResult:
     """Return the unit's result, read a second time if a check in it failed."""
-    rows = [row for same in first.evidence.values() for row in same]
-    if not any(row.outcome is Outcome.MISMATCHED for row in rows):
+    found = [row for same in first.evidence.values() for row in same]
+    if not any(row.outcome is Outcome.MISMATCHED for row in found):
         return first
     again = work.storage.uncached()
     try:
@@ -31,11 +40,10 @@ def steadied(
     finally:
         if again is not work.storage:
             again.close()
-    blocks = differing(first, second)
-    if not blocks:
-        return first
-    unsteady = tuple(unsteady_block(block, work.storage.size) for block in blocks)
-    return replace(second, storage=(*second.storage, *unsteady))
+    rows = [unsteady_block(block, work.storage.size) for block in differing(first, second)]
+    if not rows and second.evidence != first.evidence:
+        rows = [unsteady_behind(unit)]
+    return replace(second, storage=(*second.storage, *rows)) if rows else first
 
 
 def differing(first: UnitResult, second: UnitResult) -> list[int]:
@@ -98,26 +106,38 @@ def read_again(
     wanted = {block * DIGEST_BLOCK_BYTES // work.unit_bytes * work.unit_bytes for block in blocks}
     again = work.storage.uncached()
     try:
-        for unit in plan(work, again):
-            if unit.offset in wanted:
-                yield read_unit(again, unit, buffer, clock(), stop)
+        for unit in planned_again(work, again, wanted):
+            yield read_unit(again, unit, buffer, clock(), stop)
     finally:
         if again is not work.storage:
             again.close()
 
 
+def planned_again(work: Work, storage: Storage, wanted: set[int]) -> Iterator[Unit]:
+    """Yield the units at some offsets as they were planned: without checks where the map ends."""
+    left = set(wanted)
+    try:
+        for unit in plan(work, storage):
+            if unit.offset in left:
+                left.discard(unit.offset)
+                yield unit
+            if not left:
+                return
+    except FormatError:  # recorded when the map was followed first
+        units = bare_units(0, storage.size, frozenset(), work.unit_bytes)
+        yield from (unit for unit in units if unit.offset in left)
+
+
 def unsteady_block(block: int, size: int) -> Evidence:
     """Return evidence that a block was read differently twice."""
     offset = block * DIGEST_BLOCK_BYTES
-    return Evidence(
-        "storage.steady",
-        Outcome.UNSTEADY,
-        offset,
-        min(DIGEST_BLOCK_BYTES, size - offset),
-        "the same bytes twice",
-        "other bytes when read again",
-        Bearing.REDUNDANT,
-    )
+    return unsteady(offset, min(DIGEST_BLOCK_BYTES, size - offset))
+
+
+def unsteady_behind(unit: Unit) -> Evidence:
+    """Return evidence that bytes behind a unit's end, of elements that cross it, were unsteady."""
+    start = unit.offset + unit.length
+    return unsteady(start, max(task_end(task) for task in unit.tasks) - start)
 
 
 def in_order(work: Work) -> list[UnitResult]:

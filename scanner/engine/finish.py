@@ -1,7 +1,6 @@
 """When the last byte of a file was read: judge what needs all of it, and doubt what looks bad."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -18,9 +17,9 @@ from formats.core.model import (
     WriteModel,
 )
 from scanner.clock import Clock
-from scanner.config import DIGEST_BLOCK_BYTES, EVIDENCE_PER_CHECK_MAX
+from scanner.config import DIGEST_BLOCK_BYTES
 from scanner.engine import generic
-from scanner.engine.baseline import Reading, compare
+from scanner.engine.baseline import IMAGES_SEPARATOR, Reading, compare
 from scanner.engine.doubt import (
     blocks_in_doubt,
     differing_blocks,
@@ -29,7 +28,8 @@ from scanner.engine.doubt import (
     read_again,
     unsteady_block,
 )
-from scanner.engine.reading import Buffer, StopSignal
+from scanner.engine.merging import merged
+from scanner.engine.reading import MEDIA_ERRORS, Buffer, StopSignal
 from scanner.engine.storage import Storage
 from scanner.engine.work import Work
 from scanner.ledger.rows import Baseline
@@ -47,15 +47,17 @@ def finish(work: Work, buffer: Buffer, clock: Clock, stop: StopSignal) -> FileRe
 
     Units that had to be read again replace the first ones in ``work``.
     """
+    work.follow_to_the_end()
     if changed_meanwhile(work):
-        work.stop(FileState.CHANGED, changed(work))
-        return partial_result(work)
+        return changed_result(work)
     result = complete_result(work, clock())
     unsteady = differing_blocks(work, blocks_in_doubt(result))
     if not unsteady:
         return result
     for unit in read_again(work, unsteady, buffer, clock, stop):
         work.replace(unit)
+    if changed_meanwhile(work):
+        return changed_result(work)
     work.evidence.extend(unsteady_block(block, work.storage.size) for block in unsteady)
     return complete_result(work, clock())
 
@@ -66,8 +68,9 @@ def complete_result(work: Work, now: datetime) -> FileResult:
     units = in_order(work)
     read_at = min((unit.read_at for unit in units), default=now)
     evidence = [*work.evidence, *merged(row for unit in units for row in unit.storage)]
-    if work.format is None:
-        evidence.extend(generic.checks(work.stamps, digests_of(work)))
+    if work.format is None or not work.format.supported:
+        path, digests = work.job.path, digests_of(work)
+        evidence.extend(generic.of_stranger(path, work.stamps, digests, work.format))
     key = identity_key(work.inspections)
     outcome, changes = against_baseline(work, images, key, read_at)
     return FileResult(
@@ -85,10 +88,20 @@ def complete_result(work: Work, now: datetime) -> FileResult:
     )
 
 
+def changed_result(work: Work) -> FileResult:
+    """Report a file that somebody wrote to while it was read."""
+    work.stop(FileState.CHANGED, changed(work))
+    return partial_result(work)
+
+
 def partial_result(work: Work) -> FileResult:
     """Report a file that was not read to its end: what its structure says, and why it stopped."""
     units = in_order(work)
-    storage = merged(row for unit in units for row in unit.storage)
+    rows = [row for unit in units for row in unit.storage]
+    if work.state is FileState.CHANGED:
+        # Bytes that came out differently were written anew: the storage is not to blame.
+        rows = [row for row in rows if row.outcome is not Outcome.UNSTEADY]
+    storage = merged(rows)
     return FileResult(
         path=work.job.path,
         stamps=work.stamps,
@@ -135,56 +148,11 @@ def joined(tallies: Sequence[Tally]) -> Tally:
     return {name: np.concatenate(tables) for name, tables in named.items()}
 
 
-def merged(rows: Iterable[Evidence]) -> tuple[Evidence, ...]:
-    """Sum up good rows of the same check; keep bad ones up to the limit, then count them."""
-    good: dict[tuple[object, ...], Evidence] = {}
-    bad: dict[str, list[Evidence]] = {}
-    for row in rows:
-        if row.bad:
-            bad.setdefault(row.check, []).append(row)
-            continue
-        key = (row.check, row.outcome, row.bearing, row.member)
-        before = good.get(key)
-        good[key] = row if before is None else together(before, row)
-    return (*(row for same in bad.values() for row in limited(same)), *good.values())
-
-
-def together(first: Evidence, second: Evidence) -> Evidence:
-    """Sum up two good rows; what they speak of is no longer one range."""
-    return replace(
-        first,
-        offset=None,
-        length=None,
-        count=first.count + second.count,
-        vouched_bytes=first.vouched_bytes + second.vouched_bytes,
-    )
-
-
-def limited(rows: list[Evidence]) -> list[Evidence]:
-    """Keep the first bad rows of one check by offset, and count the rest."""
-    placed = sorted((row for row in rows if row.offset is not None), key=place)
-    floating = [row for row in rows if row.offset is None]
-    more = len(placed) - EVIDENCE_PER_CHECK_MAX + sum(row.count for row in floating)
-    if len(placed) <= EVIDENCE_PER_CHECK_MAX:
-        return [*placed, *floating]
-    last = placed[-1]
-    return [
-        *placed[:EVIDENCE_PER_CHECK_MAX],
-        replace(last, offset=None, length=None, expected=None, actual=None, count=more),
-    ]
-
-
-def place(row: Evidence) -> int:
-    """Return where a row stands; rows without a place are sorted elsewhere."""
-    assert row.offset is not None
-    return row.offset
-
-
 def identity_key(inspections: Sequence[Inspection]) -> str | None:
     """Return what the images of a file call themselves, joined; None if any has no name."""
     if not inspections or any(not item.identities for item in inspections):
         return None
-    return "|".join(str(min(item.identities)) for item in inspections)
+    return IMAGES_SEPARATOR.join(str(min(item.identities)) for item in inspections)
 
 
 def against_baseline(
@@ -210,9 +178,11 @@ def structure_proven(work: Work, images: Sequence[ImageResult]) -> bool:
     A truncated or damaged file never does. Where a format is unknown or not read yet there is no
     structure to prove, and no verdict rises by the baseline either.
     """
-    storage = any(row.bad for unit in work.results.values() for row in unit.storage)
-    if storage or not work.format or not work.format.supported:
-        return not storage
+    rows = [*work.evidence, *(row for unit in work.results.values() for row in unit.storage)]
+    if any(row.bad for row in rows):
+        return False
+    if work.format is None or not work.format.supported:
+        return True
     return all(
         image.inspection.complete
         and not any(row.bad and row.bearing is not Bearing.REDUNDANT for row in hard(image))
@@ -232,22 +202,39 @@ def tail_digest(storage: Storage, baseline: Baseline | None) -> bytes | None:
     length = baseline.size % DIGEST_BLOCK_BYTES
     if not length:
         return None
-    return xxhash.xxh3_128_digest(storage.read_at(baseline.size - length, length))
+    try:
+        return xxhash.xxh3_128_digest(storage.read_at(baseline.size - length, length))
+    except OSError as error:
+        if error.errno not in MEDIA_ERRORS:
+            raise
+        return None  # recorded when the unit was read
 
 
 def changed_meanwhile(work: Work) -> bool:
-    """Whether somebody wrote to the file while it was read."""
+    """Whether somebody wrote to the file while it was read, or while it was opened."""
     now = work.storage.stamps()
-    return (now.size, now.mtime_ns) != (work.stamps.size, work.stamps.mtime_ns)
+    written = (now.size, now.mtime_ns) != (work.storage.size, work.stamps.mtime_ns)
+    return written or whereabouts(work) is not None
+
+
+def whereabouts(work: Work) -> str | None:
+    """Say what became of the path, if it no longer leads to the file that was read."""
+    if work.job.present is None:
+        return None
+    now = work.job.present()
+    if now is None:
+        return "removed meanwhile"
+    return None if now.inode == work.stamps.inode else "replaced meanwhile"
 
 
 def changed(work: Work) -> Evidence:
     """Return evidence that the file changed under the scan."""
-    now = work.storage.stamps()
+    size, now = work.storage.size, work.storage.stamps()
+    written = "written to meanwhile" if now.size == size else f"{now.size} bytes"
     return Evidence(
         "storage.changed",
         Outcome.MISMATCHED,
-        expected=f"{work.stamps.size} bytes, unchanged while read",
-        actual=f"{now.size} bytes",
+        expected=f"{size} bytes, unchanged while read",
+        actual=whereabouts(work) or written,
         bearing=Bearing.DOUBTFUL,
     )

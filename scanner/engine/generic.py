@@ -1,15 +1,20 @@
 """Checks for files no format speaks for: whether there is anything in them at all."""
 
+import posixpath
+from collections.abc import Mapping
+
 import numpy as np
 
-from formats.core.model import Bearing, Evidence, Outcome
+from formats import FORMATS
+from formats.core.model import Bearing, Evidence, Format, Outcome
 from scanner.config import DIGEST_BLOCK_BYTES, DIGEST_BYTES
 from scanner.engine.reading import ZERO_DIGEST, zero_digest
 from scanner.results import Stamps
 
-CHECKS = {
+CHECKS: Mapping[str, str] = {
     "generic.size": "The file has any bytes at all.",
     "generic.content": "The file holds a byte that is not zero.",
+    "generic.name": "A file named like a format this version reads is of that format.",
     "generic.tail": "The file does not end in whole blocks of zeros.",
     "generic.allocation": "The file system has allocated the blocks the file's size asks for.",
 }
@@ -37,10 +42,45 @@ def checks(stamps: Stamps, digests: bytes) -> tuple[Evidence, ...]:
     allocated = stamps.allocated_bytes
     if allocated is not None and allocated < stamps.size * ALLOCATED_MIN:
         expected, actual = f"about {stamps.size} bytes allocated", f"{allocated} bytes"
-        rows.append(row("generic.allocation", 0, stamps.size, expected, actual))
+        rows.append(row("generic.allocation", None, None, expected, actual))
     return tuple(rows)
 
 
-def row(check: str, offset: int, length: int, expected: str, actual: str) -> Evidence:
+def of_stranger(
+    path: str, stamps: Stamps, digests: bytes, known: Format | None
+) -> tuple[Evidence, ...]:
+    """Return all evidence about a file that no format reads."""
+    if known is not None:
+        return misnamed(path, known)
+    rows = checks(stamps, digests)
+    nothing_there = any(item.check in ("generic.size", "generic.content") for item in rows)
+    return rows if nothing_there else (*rows, *misnamed(path, known))
+
+
+def misnamed(path: str, known: Format | None) -> tuple[Evidence, ...]:
+    """Return evidence that a file is not what its name says.
+
+    A backup that lost the end (or start) it is known by looks like something else, or like
+    nothing at all; its name is the only trace left.
+    """
+    suffix = posixpath.splitext(path)[1].lower()
+    alike = [item for item in FORMATS if suffix in item.suffixes]
+    # A recognised format that has the name of another one is nothing unusual (.img, .raw).
+    named = next((item for item in alike if item.supported or known is None), None)
+    if named is None:
+        return ()
+    actual = known.title if known is not None else "no mark of any known format"
+    return (
+        Evidence(
+            "generic.name",
+            Outcome.MISMATCHED,
+            expected=named.title,
+            actual=actual,
+            bearing=Bearing.DOUBTFUL,
+        ),
+    )
+
+
+def row(check: str, offset: int | None, length: int | None, expected: str, actual: str) -> Evidence:
     """Return one row; nothing here is sure enough to condemn a file by itself."""
     return Evidence(check, Outcome.MISMATCHED, offset, length, expected, actual, Bearing.DOUBTFUL)

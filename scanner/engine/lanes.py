@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
+from formats.core.errors import Truncated
 from formats.core.model import Bearing, Evidence, Outcome
 from scanner.clock import Clock
 from scanner.config import SPAN_BYTES, Settings
@@ -20,6 +21,7 @@ from scanner.engine.plan import Unit
 from scanner.engine.reading import Buffer, Shrunk, Stopped, read_unit
 from scanner.engine.storage import FileStorage, Opener
 from scanner.engine.work import Job, Work, begin
+from scanner.errors import ScannerError
 from scanner.progress import Watcher
 from scanner.results import FileResult, FileState, UnitResult
 
@@ -52,6 +54,7 @@ class Lane:
     ) -> None:
         self._jobs: Iterator[Job] = iter(jobs)
         self._open: deque[Work] = deque()
+        self._begun: dict[int, Work] = {}
         self._recorder = recorder
         self._watcher = watcher
         self._settings = settings
@@ -63,7 +66,10 @@ class Lane:
         self.failure: BaseException | None = None
 
     def run(self, workers: int) -> None:
-        """Read everything with so many threads; returns when all is done or told to stop."""
+        """Read everything with so many threads; returns when all is done or told to stop.
+
+        What ended it before that, if anything, is in ``failure``.
+        """
         threads = [
             threading.Thread(target=self._work, name=f"reader-{index}", daemon=True)
             for index in range(workers)
@@ -72,10 +78,8 @@ class Lane:
             thread.start()
         for thread in threads:
             thread.join()
-        for work in self._open:  # only after a stop: what is recorded of them stays recorded
-            work.storage.close()
-        if self.failure is not None:
-            raise self.failure
+        for work in self._begun.values():  # after a stop: what is recorded of them stays recorded
+            close(work)
 
     def _work(self) -> None:
         buffer = Buffer.of(self._settings.window_bytes)
@@ -86,6 +90,8 @@ class Lane:
                         return
                     case Job() as job:
                         self._begin(job, buffer)
+                    case (work, None):
+                        self._finish(work, buffer)
                     case (work, unit):
                         self._read(work, unit, buffer)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that waits in run()
@@ -94,8 +100,11 @@ class Lane:
             with self._changed:
                 self._changed.notify_all()
 
-    def _take(self) -> tuple[Work, Unit] | Job | None:
-        """Return a unit of an open file, else the next file; None when all is given out."""
+    def _take(self) -> tuple[Work, Unit | None] | Job | None:
+        """Return a unit of an open file, else the next file; None when all is given out.
+
+        A file without a unit is one to be finished.
+        """
         with self._changed:
             while not self._stop.is_set():
                 taken = self._open_unit()
@@ -111,31 +120,36 @@ class Lane:
                 self._changed.wait()
         return None
 
-    def _open_unit(self) -> tuple[Work, Unit] | None:
+    def _open_unit(self) -> tuple[Work, Unit | None] | None:
         while self._open:
             work = self._open[0]
             unit = contained(work, work.next_unit)
             if unit is not None:
                 return work, unit
-            # Nothing left to give out: whoever reads its last unit finishes it.
+            # Nothing left to give out: whoever reads its last unit finishes it. There is none
+            # where the plan failed while nobody was reading.
             self._open.popleft()
+            if work.ended():
+                return work, None
         return None
 
     def _begin(self, job: Job, buffer: Buffer) -> None:
         self._watcher.started(job.path, job.stamps.size)
         work = Work(job, self._settings.unit_bytes, SPAN_BYTES, job.stamps)
+        with self._changed:
+            self._begun[id(work)] = work
         contained(work, lambda: begin(work, self._opener))
         self._watcher.read(job.path, sum(unit.length for unit in work.results.values()))
         several = work.pending > 1 or bool(work.results)
         if several and not work.stopped:
             self._recorder.started(work)
-        unfinished = work.pending > 0 and not work.stopped
+        over = work.ended()
         with self._changed:
             self._beginning -= 1
-            if unfinished:
+            if not over:
                 self._open.append(work)
             self._changed.notify_all()
-        if not unfinished:
+        if over:
             self._finish(work, buffer)
 
     def _read(self, work: Work, unit: Unit, buffer: Buffer) -> None:
@@ -145,7 +159,8 @@ class Lane:
         if work.done(result):
             self._finish(work, buffer)
         elif result is not None:
-            self._recorder.units(work, work.take_unrecorded())
+            with work.handing_over:
+                self._recorder.units(work, work.take_unrecorded())
 
     def _read_steadily(self, work: Work, unit: Unit, buffer: Buffer) -> UnitResult:
         result = read_unit(work.storage, unit, buffer, self._clock(), self._stop)
@@ -155,12 +170,20 @@ class Lane:
         result = None
         if not work.stopped:
             result = contained(work, lambda: finish(work, buffer, self._clock, self._stop))
-        if work.opened is not None:
-            work.opened.close()
+        close(work)
+        with self._changed:
+            del self._begun[id(work)]
         if result is None:
             result = partial_result(work)
         self._watcher.finished(result)
-        self._recorder.finished(work, result, work.take_unrecorded())
+        with work.handing_over:
+            self._recorder.finished(work, result, work.take_unrecorded())
+
+
+def close(work: Work) -> None:
+    """Give a file back, if it could be opened."""
+    if work.opened is not None:
+        work.opened.close()
 
 
 T = TypeVar("T")
@@ -169,7 +192,7 @@ T = TypeVar("T")
 def contained(work: Work, step: Callable[[], T]) -> T | None:
     """Run one step of a file's reading: the boundary no trouble of one file goes past."""
     try:
-        return step()
+        return guarded(step, lambda error: failed(work, error))
     except Stopped:
         work.stop(FileState.READING)
     except Shrunk:
@@ -178,9 +201,27 @@ def contained(work: Work, step: Callable[[], T]) -> T | None:
         work.stop(FileState.GONE)
     except OSError as error:
         work.stop(FileState.REFUSED, refusal(error))
-    except Exception as error:  # noqa: BLE001 - a bug of ours; recorded, never read as damage
-        work.fail(error)
     return None
+
+
+def guarded(step: Callable[[], T], on_bug: Callable[[Exception], None]) -> T | None:
+    """Run a step in which formats are at work; what they were never meant to raise is our bug."""
+    try:
+        return step()
+    except (Stopped, Shrunk, OSError, ScannerError):
+        raise
+    except Exception as error:  # noqa: BLE001 - recorded, never read as damage; the scan goes on
+        on_bug(error)
+    return None
+
+
+def failed(work: Work, error: Exception) -> None:
+    """Note an error that has no business here; the end of a file that shrank explains one kind."""
+    ended_early = isinstance(error, Truncated) and work.opened is not None
+    if ended_early and work.storage.stamps().size < work.storage.size:
+        work.stop(FileState.CHANGED, shrunk(work))
+    else:
+        work.fail(error)
 
 
 def refusal(error: OSError) -> Evidence:

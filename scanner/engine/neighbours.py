@@ -36,14 +36,16 @@ class FolderNeighbours:
 
         None where there is none, where it lies outside the repository, or behind a link.
         """
-        if "\0" in name or len(self._opened) >= OPEN_MAX:
+        if len(self._opened) >= OPEN_MAX:
             return None
         path = Path(os.path.normpath(self._folder / name))
-        if not path.is_relative_to(self._root) or not path.resolve().is_relative_to(self._root):
+        if not path.is_relative_to(self._root):
             return None
         try:
+            if not Path(os.path.realpath(path)).is_relative_to(self._root):
+                return None
             storage = self._opener(path)
-        except OSError:
+        except (OSError, ValueError):  # a name that no file can have is a ValueError
             return None
         self._opened.append(storage)
         return storage

@@ -97,7 +97,7 @@ def gather(batches: Iterable[ExtentBatch], start: int, end: int) -> list[ExtentB
             )
         key = (check_key(batch.check), batch.check_id, batch.image_index, batch.bearing)
         kept.setdefault(key, []).append(part)
-    return [join(parts) for parts in kept.values()]
+    return [batch for parts in kept.values() for batch in joined(parts)]
 
 
 def check_key(check: Check) -> object:
@@ -128,6 +128,20 @@ def divisible(check: Check) -> bool:
             return True
         case Declared(algorithm=algorithm, codec=codec):
             return algorithm is Algorithm.ZEROS and codec is None
+
+
+def joined(parts: Sequence[ExtentBatch]) -> Sequence[ExtentBatch]:
+    """Join batches of one check, unless a kernel would have to go back for what overlaps."""
+    whole = join(parts)
+    if isinstance(whole.check, Examined) and overlapping(whole):
+        return parts
+    return (whole,)
+
+
+def overlapping(batch: ExtentBatch) -> bool:
+    """Whether any row begins before the one before it has ended."""
+    end = batch.offset + batch.stored_length
+    return bool((batch.offset[1:] < end[:-1]).any())
 
 
 def join(parts: Sequence[ExtentBatch]) -> ExtentBatch:

@@ -9,11 +9,13 @@ from typing import Protocol
 import numpy as np
 import xxhash
 
-from formats.core.model import Columns, Evidence, Examined, Outcome, Payload, Tally
+from formats.core.model import Columns, Evidence, Examined, Payload, Tally
 from scanner.config import CARRY_BYTES_MAX, DIGEST_BLOCK_BYTES, DIGEST_BYTES, FINE_READ_BYTES
+from scanner.engine.merging import merged
 from scanner.engine.plan import Task, Unit
 from scanner.engine.runners import ExaminedRunner, PayloadRunner, Window, runner_for
 from scanner.engine.storage import Storage
+from scanner.engine.trouble import recovered, unreadable
 from scanner.results import PayloadSeen, UnitResult
 
 ZERO_DIGEST = xxhash.xxh3_128_digest(bytes(DIGEST_BLOCK_BYTES))
@@ -63,8 +65,11 @@ class UnitReading:
         self._carry_wanted = carry_bytes(unit.tasks)
         self._runners = [(task, runner_for(task)) for task in unit.tasks]
         self._digests: list[bytes] = []
+        self._block = xxhash.xxh3_128()
         self._gaps: list[tuple[int, int]] = []
+        self._recovered: list[tuple[int, int]] = []
         self._bytes_read = 0
+        self._zeros = 0
 
     def run(self, stop: StopSignal) -> None:
         """Read from the unit's start to the end of its last element."""
@@ -75,10 +80,10 @@ class UnitReading:
                 raise Stopped
             limit = self._unit_end if position < self._unit_end else end
             length = min(self._window_bytes, limit - position)
-            self._fill(position, length)
+            hole = self._fill(position, length)
             if position < self._unit_end:
-                self._digest(position, length)
-            self._feed(position, length, carried)
+                self._digest(position, length, hole=hole)
+            self._feed(position, length, carried, hole=hole)
             carried = self._carry(carried, length)
             position += length
 
@@ -88,6 +93,7 @@ class UnitReading:
         tables: dict[int, dict[str, list[Columns]]] = {}
         payload: dict[int, PayloadSeen] = {}
         zero_blocks = self._zero_blocks()
+        gaps = self._own_gaps()
         for task, runner in self._runners:
             evidence.setdefault(task.image_index, []).extend(runner.evidence())
             if isinstance(runner, ExaminedRunner):
@@ -103,32 +109,46 @@ class UnitReading:
             digests=pack_digests(self._digests, self._unit.length),
             read_at=read_at,
             bytes_read=self._bytes_read,
-            evidence={index: tuple(rows) for index, rows in evidence.items() if rows},
+            evidence={index: merged(rows) for index, rows in evidence.items() if rows},
             tallies={index: join_tables(named) for index, named in tables.items() if named},
             payload=payload,
-            storage=tuple(unreadable(start, end) for start, end in self._gaps),
-            unreadable=tuple((start, end - start) for start, end in self._gaps),
+            storage=(
+                *(unreadable(start, end - start) for start, end in gaps),
+                *(recovered(start, end - start) for start, end in self._recovered),
+            ),
+            unreadable=tuple((start, end - start) for start, end in gaps),
         )
 
-    def _fill(self, position: int, length: int) -> None:
+    def _fill(self, position: int, length: int) -> bool:
+        """Bring a window into memory; say whether it is a hole, so that nobody looks for bytes."""
         target = self._room[CARRY_BYTES_MAX : CARRY_BYTES_MAX + length]
         if self._storage.next_data(position) >= position + length:
-            target[:] = bytes(length)
-            return
+            if self._zeros < length:  # else the window before was a hole too
+                target[:] = bytes(length)
+                self._zeros = length
+            return True
+        self._zeros = 0
         try:
             count = self._storage.read_into(target, position)
         except OSError as error:
             if error.errno not in MEDIA_ERRORS:
                 raise
             count = self._fill_finely(target, position)
+            if not self._touches_gap(position, position + length):
+                self._recovered.append((position, position + length))
         if count < length:
             raise Shrunk
         self._bytes_read += length
+        return False
 
     def _fill_finely(self, target: memoryview, position: int) -> int:
-        """Read in small pieces, so that a bad sector costs one piece and not the window."""
-        for start in range(0, len(target), FINE_READ_BYTES):
-            piece = target[start : start + FINE_READ_BYTES]
+        """Read in small pieces, so that a bad sector costs one piece and not the window.
+
+        Pieces end where sectors do, wherever the window begins.
+        """
+        for first in range(-(position % FINE_READ_BYTES), len(target), FINE_READ_BYTES):
+            start = max(first, 0)
+            piece = target[start : first + FINE_READ_BYTES]
             try:
                 if self._storage.read_into(piece, position + start) < len(piece):
                     return start
@@ -145,22 +165,43 @@ class UnitReading:
         else:
             self._gaps.append((start, end))
 
-    def _digest(self, position: int, length: int) -> None:
-        for start in range(0, length, DIGEST_BLOCK_BYTES):
-            end = min(start + DIGEST_BLOCK_BYTES, length)
-            if any(low < position + end and high > position + start for low, high in self._gaps):
-                self._digests.append(UNREAD_DIGEST)
-                continue
-            block = self._room[CARRY_BYTES_MAX + start : CARRY_BYTES_MAX + end]
-            self._digests.append(xxhash.xxh3_128_digest(block))
+    def _own_gaps(self) -> list[tuple[int, int]]:
+        """Return the gaps inside the unit; those behind its end are the next unit's to report."""
+        clipped = [(start, min(end, self._unit_end)) for start, end in self._gaps]
+        return [(start, end) for start, end in clipped if start < end]
 
-    def _feed(self, position: int, length: int, carried: int) -> None:
+    def _touches_gap(self, start: int, end: int) -> bool:
+        return any(low < end and high > start for low, high in self._gaps)
+
+    def _digest(self, position: int, length: int, *, hole: bool) -> None:
+        end = position + length
+        while position < end:
+            block = position - (position - self._unit.offset) % DIGEST_BLOCK_BYTES
+            block_end = min(block + DIGEST_BLOCK_BYTES, self._unit_end)
+            piece_end = min(block_end, end)
+            at = CARRY_BYTES_MAX + length - (end - position)
+            piece = self._room[at : at + piece_end - position]
+            if (position, piece_end) == (block, block_end):
+                digest = zero_digest(len(piece)) if hole else xxhash.xxh3_128_digest(piece)
+                self._add_digest(block, block_end, digest)
+            else:  # the windows are no whole blocks
+                self._block.update(piece)
+                if piece_end == block_end:
+                    self._add_digest(block, block_end, self._block.digest())
+                    self._block.reset()
+            position = piece_end
+
+    def _add_digest(self, block: int, block_end: int, digest: bytes) -> None:
+        self._digests.append(UNREAD_DIGEST if self._touches_gap(block, block_end) else digest)
+
+    def _feed(self, position: int, length: int, carried: int, *, hole: bool) -> None:
         window = Window(
             self._room[CARRY_BYTES_MAX - carried : CARRY_BYTES_MAX + length],
             position - carried,
             position,
             position + length,
             tuple(self._gaps),
+            hole,
         )
         for _task, runner in self._runners:
             runner.feed(window)
@@ -255,10 +296,3 @@ def zero_digest(length: int) -> bytes:
     if length == DIGEST_BLOCK_BYTES:
         return ZERO_DIGEST
     return xxhash.xxh3_128_digest(bytes(length))
-
-
-def unreadable(start: int, end: int) -> Evidence:
-    """Return evidence of a range the storage refused, twice."""
-    return Evidence(
-        "storage.unreadable", Outcome.UNREADABLE, start, end - start, "readable bytes", "I/O error"
-    )

@@ -33,16 +33,21 @@ Ranges: TypeAlias = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A piece of the file in memory. ``gaps`` are ranges the storage refused (zeros in memory)."""
+    """A piece of the file in memory. ``gaps`` are ranges the storage refused (zeros in memory).
+
+    ``hole`` says that the file system stores nothing of the new bytes: all of them are zeros.
+    """
 
     memory: memoryview
     start: int
     fresh: int
     end: int
     gaps: Ranges = ()
+    hole: bool = False
 
     def slice(self, start: int, end: int) -> memoryview:
         """Return the memory that holds ``start..end`` of the file."""
+        assert self.start <= start <= end <= self.end
         return self.memory[start - self.start : end - self.start]
 
 
@@ -185,7 +190,7 @@ class ZerosRunner:
 
     def _look(self, window: Window, row: int, start: int, end: int) -> None:
         content = np.frombuffer(window.slice(start, end), np.uint8)
-        if not content.any():
+        if window.hole or not content.any():
             self._findings.matched(end - start, end - start)
             return
         found = np.flatnonzero(content)
@@ -207,7 +212,7 @@ class PayloadRunner:
 
     def feed(self, window: Window) -> None:
         """Look for the first byte that is not zero; after that there is nothing to do."""
-        if self._nonzero:
+        if self._nonzero or window.hole:
             return
         low = int(np.searchsorted(self._end, window.fresh, side="right"))
         high = int(np.searchsorted(self._offset, window.end, side="left"))
@@ -309,10 +314,9 @@ class Sum:
 
     def add(self, window: Window, start: int, end: int) -> None:
         """Take the bytes of ``start..end``."""
-        if self.error is not None:
-            return
         if any(low < end and high > start for low, high in window.gaps):
             self.gap = True
+        if self.gap or self.error is not None:
             return
         stored = window.slice(start, end)
         if self._decoder is None:
@@ -367,6 +371,11 @@ class CrcHasher:
         return self.value.to_bytes(4, "big")
 
 
+def crc32c_step(value: int, content: bytes | memoryview) -> int:
+    """Continue a CRC-32C. The library refuses a writable memoryview but takes an array as it is."""
+    return int(google_crc32c.extend(value, np.frombuffer(content, np.uint8)))
+
+
 def hasher(algorithm: Algorithm | None) -> Hasher | None:
     """Return a fresh sum; None where an extent only has to decode."""
     match algorithm:
@@ -375,9 +384,7 @@ def hasher(algorithm: Algorithm | None) -> Hasher | None:
         case Algorithm.CRC32:
             return CrcHasher(lambda value, content: isal_zlib.crc32(content, value))
         case Algorithm.CRC32C:
-            return CrcHasher(
-                lambda value, content: int(google_crc32c.extend(value, bytes(content)))
-            )
+            return CrcHasher(crc32c_step)
         case Algorithm.MD5:
             return hashlib.md5(usedforsecurity=False)
         case Algorithm.SHA1:

@@ -1,5 +1,6 @@
 """Assemble what is known of each image: its pieces, its files, and all evidence about them."""
 
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,7 @@ class Shelf:
     images: Sequence[ImageRow]
     of_image: Mapping[int, Sequence[EvidenceRow]]
     of_file: Mapping[int, Sequence[EvidenceRow]]
+    by_path: Mapping[tuple[int, str], FileRow]
 
 
 def shelve(
@@ -68,6 +70,7 @@ def shelve(
     evidence: Iterable[EvidenceRow],
 ) -> Shelf:
     """Index rows by what they speak of."""
+    everywhere = tuple(files)
     of_image: dict[int, list[EvidenceRow]] = {}
     of_file: dict[int, list[EvidenceRow]] = {}
     for row in evidence:
@@ -77,10 +80,11 @@ def shelve(
             of_image.setdefault(row.image_id, []).append(row)
     return Shelf(
         {row.id: row for row in repositories},
-        {row.id: row for row in files},
+        {row.id: row for row in everywhere},
         images,
         of_image,
         of_file,
+        {(row.repository_id, row.path): row for row in everywhere},
     )
 
 
@@ -90,7 +94,8 @@ def cases(shelf: Shelf, supported: frozenset[str]) -> Iterator[Case]:
     for group in grouped(shelf):
         files = tuple(shelf.files[piece.file_id] for piece in group)
         rows = [row for piece in group for row in shelf.of_image.get(piece.id, ())]
-        rows.extend(row for file in unique(files) for row in shelf.of_file.get(file.id, ()))
+        every = unique([*files, *member_files_of(shelf, group)])
+        rows.extend(row for file in every for row in shelf.of_file.get(file.id, ()))
         rows.extend(missing_pieces(shelf, group, files))
         sizes = [shares.get(piece.id) for piece in group]
         known = [size for size in sizes if size is not None]
@@ -101,6 +106,21 @@ def cases(shelf: Shelf, supported: frozenset[str]) -> Iterator[Case]:
             all(file.format in supported for file in files),
             sum(known) if len(known) == len(sizes) else None,
         )
+
+
+def member_files_of(shelf: Shelf, group: Sequence[ImageRow]) -> Iterator[FileRow]:
+    """Yield the further files an image is stored in, as far as they are known."""
+    for piece in group:
+        file = shelf.files[piece.file_id]
+        for name in piece.members:
+            found = shelf.by_path.get((file.repository_id, member_path(file.path, name)))
+            if found is not None:
+                yield found
+
+
+def member_path(path: str, name: str) -> str:
+    """Return where a further file of an image lies, from the image's path and the file's name."""
+    return posixpath.normpath(posixpath.join(folder_of(path), name))
 
 
 def grouped(shelf: Shelf) -> Iterator[tuple[ImageRow, ...]]:
@@ -121,36 +141,50 @@ def grouped(shelf: Shelf) -> Iterator[tuple[ImageRow, ...]]:
 
 
 def split_copies(shelf: Shelf, pieces: list[ImageRow]) -> Iterator[tuple[ImageRow, ...]]:
-    """Yield one image per complete folder of pieces, then one of everything left over."""
+    """Yield one image per complete folder of pieces, then what the rest makes together.
+
+    No piece is passed over: what is left of one image is another one, whole or not.
+    """
     folders: dict[str, list[ImageRow]] = {}
     for piece in pieces:
         folders.setdefault(folder_of(shelf.files[piece.file_id].path), []).append(piece)
     left: list[ImageRow] = []
     for _folder, inside in sorted(folders.items()):
-        numbers = {piece.piece.number for piece in inside if piece.piece}
+        living = [piece for piece in inside if is_there(shelf, piece)]
+        numbers = {piece.piece.number for piece in living if piece.piece}
         count = max(piece.piece.count for piece in inside if piece.piece)
+        groups = one_of_each(shelf, inside)
         if len(numbers) >= count:
-            yield one_of_each(shelf, inside)
-        else:
-            left.extend(inside)
-    if left:
-        yield one_of_each(shelf, left)
+            yield groups.pop(0)
+        left.extend(piece for group in groups for piece in group)
+    yield from one_of_each(shelf, left)
 
 
-def one_of_each(shelf: Shelf, pieces: list[ImageRow]) -> tuple[ImageRow, ...]:
-    """Return one piece per number, the one that is there and whose path sorts first."""
-    chosen: dict[int, ImageRow] = {}
+def one_of_each(shelf: Shelf, pieces: list[ImageRow]) -> list[tuple[ImageRow, ...]]:
+    """Group pieces so that each group has at most one of every number.
+
+    The first group has of each number the piece that is there and whose path sorts first.
+    """
+    by_number: dict[int, list[ImageRow]] = {}
     ordered = sorted(
         pieces,
-        key=lambda piece: (
-            shelf.files[piece.file_id].state is FileState.GONE,
-            shelf.files[piece.file_id].path,
-        ),
+        key=lambda piece: (not is_there(shelf, piece), shelf.files[piece.file_id].path),
     )
     for piece in ordered:
         assert piece.piece is not None
-        chosen.setdefault(piece.piece.number, piece)
-    return tuple(chosen[number] for number in sorted(chosen))
+        by_number.setdefault(piece.piece.number, []).append(piece)
+    groups: list[list[ImageRow]] = []
+    for number in sorted(by_number):
+        for index, piece in enumerate(by_number[number]):
+            if index == len(groups):
+                groups.append([])
+            groups[index].append(piece)
+    return [tuple(group) for group in groups]
+
+
+def is_there(shelf: Shelf, piece: ImageRow) -> bool:
+    """Whether a piece's file still lies in the repository."""
+    return shelf.files[piece.file_id].state is not FileState.GONE
 
 
 def folder_of(path: str) -> str:

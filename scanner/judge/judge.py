@@ -4,13 +4,15 @@ Pure: rows in, judgement out. Judging twice, or in another order, gives the same
 """
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from scanner.judge.cases import Case, Shelf, cases, folder_of, shelve
+from formats.core.model import Bearing
+from scanner.judge.cases import Case, Shelf, cases, member_path, shelve
+from scanner.judge.chains import chains
+from scanner.judge.lsn_links import link_backups
 from scanner.judge.model import (
-    Chain,
     JudgedImage,
     JudgedOther,
     Judgement,
@@ -20,8 +22,9 @@ from scanner.judge.model import (
     Verdict,
 )
 from scanner.judge.parents import find_parents, index_cases
+from scanner.judge.paths import along_paths
 from scanner.judge.proof import proof_of
-from scanner.judge.rules import judge_alone
+from scanner.judge.rules import judge_alone, touched_just_now
 from scanner.ledger.rows import EvidenceRow, FileRow, ImageRow, RepositoryRow
 from scanner.results import BUG_CHECK, FileState
 
@@ -30,16 +33,17 @@ ZERO_FILE_BYTES_MIN = 1 << 20
 
 
 OTHER_RULES = (
-    (Verdict.UNPROVEN, "bug", BUG_CHECK),
-    (Verdict.UNPROVEN, "refused", "storage.refused"),
-    (Verdict.UNPROVEN, "changing", "storage.changed"),
-    (Verdict.DAMAGED, "storage-fails", "storage.unreadable"),
-    (Verdict.DAMAGED, "bytes-wrong", "baseline.block.xxh3"),
-    (Verdict.EMPTY, "only-zeros", "generic.content"),
-    (Verdict.EMPTY, "nothing-stored", "generic.size"),
+    (Verdict.DAMAGED, "storage-fails", "storage.unreadable", Bearing.NEEDED),
+    (Verdict.DAMAGED, "bytes-wrong", "baseline.block.xxh3", Bearing.NEEDED),
+    (Verdict.EMPTY, "only-zeros", "generic.content", None),
+    (Verdict.EMPTY, "nothing-stored", "generic.size", None),
+    (Verdict.UNPROVEN, "bug", BUG_CHECK, None),
+    (Verdict.UNPROVEN, "refused", "storage.refused", None),
+    (Verdict.UNPROVEN, "changing", "storage.changed", None),
+    (Verdict.UNPROVEN, "doubtful", "baseline.block.xxh3", Bearing.DOUBTFUL),
 )
-"""Rules for files no format knows. An empty or small file of zeros is nothing unusual, unless its
-name calls it a backup."""
+"""Rules for files no format knows, worst first. An empty or small file of zeros is nothing unusual,
+unless its name calls it a backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,14 @@ class Vocabulary:
 
     supported: frozenset[str]
     suffixes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every image is judged under: how long a writer may rest, and what was accepted."""
+
+    settle: timedelta
+    acknowledged: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,38 +82,51 @@ def judge(
     acknowledged: frozenset[str] = frozenset(),
 ) -> Judgement:
     """Judge all rows; evidence whose finding is ``acknowledged`` is left out."""
+    terms = Terms(settle, acknowledged)
     counted = (row for row in evidence if row.finding_id not in acknowledged)
     shelf = shelve(repositories, files, images, counted)
     everything = list(cases(shelf, vocabulary.supported))
     index = index_cases(everything)
     alone: dict[int, Alone] = {}
     for case in everything:
-        links, missing = find_parents(case, index, shelf)
-        own = without(case, acknowledged)
-        open_rows = tuple(row for row in missing if row.finding_id not in acknowledged)
-        ruling = judge_alone(replace(own, evidence=(*own.evidence, *open_rows)), settle)
-        whole = replace(case, evidence=(*case.evidence, *missing))
-        alone[case.key] = Alone(whole, links, ruling, proof_of(own))
-    paths = {key: along(key, alone) for key in alone}
+        alone[case.key] = judged_alone(case, *find_parents(case, index, shelf), terms)
+    own = {key: one.ruling for key, one in alone.items()}
+    for key, linked in link_backups(everything, own, shelf):
+        alone[key] = judged_alone(alone[key].case, linked.links, linked.missing, terms)
+    paths = along_paths(
+        {key: one.ruling for key, one in alone.items()},
+        {key: parent_keys(one.links) for key, one in alone.items()},
+    )
     members = member_files(everything)
     needed = needed_by_the_living(alone.values())
     judged = sorted(
         (
             judged_image(one, *paths[key])
             for key, one in alone.items()
-            if (key in needed or not lost(one.case)) and not is_member(one.case, members)
+            if key in needed or not (lost(one.case) or is_member(one.case, members))
         ),
         key=lambda item: (item.path, item.image.image_index, item.key),
     )
     return Judgement(
         tuple(judged),
-        tuple(judge_others(shelf, vocabulary, members)),
+        tuple(judge_others(shelf, vocabulary, members, settle)),
         tuple(chains(judged)),
     )
 
 
+def judged_alone(
+    case: Case, links: tuple[ParentLink, ...], missing: tuple[EvidenceRow, ...], terms: Terms
+) -> Alone:
+    """Judge an image by itself; ``missing`` is evidence for parents that are not there."""
+    whole = replace(case, evidence=(*case.evidence, *missing))
+    ruling = judge_alone(without(whole, terms.acknowledged), terms.settle)
+    return Alone(whole, links, ruling, proof_of(without(case, terms.acknowledged)))
+
+
 def without(case: Case, acknowledged: frozenset[str]) -> Case:
     """Leave out evidence that follows from rows and was acknowledged."""
+    if not acknowledged:
+        return case
     kept = tuple(row for row in case.evidence if row.finding_id not in acknowledged)
     return replace(case, evidence=kept)
 
@@ -121,25 +146,9 @@ def judged_image(one: Alone, ruling: Ruling, deciding_key: int) -> JudgedImage:
     )
 
 
-def along(key: int, alone: Mapping[int, Alone]) -> tuple[Ruling, int]:
-    """Return the worst ruling along an image's path of parents, and whose it is."""
-    worst, deciding = alone[key].ruling, key
-    visited = {key}
-    queue = [key]
-    while queue:
-        for link in alone[queue.pop()].links:
-            parent = link.image_key
-            if parent is None:
-                continue
-            if parent == key and worst.verdict < Verdict.INCOMPLETE:
-                worst, deciding = Ruling(Verdict.INCOMPLETE, "parent-cycle"), key
-            if parent in visited:
-                continue
-            visited.add(parent)
-            queue.append(parent)
-            if alone[parent].ruling.verdict > worst.verdict:
-                worst, deciding = alone[parent].ruling, parent
-    return worst, deciding
+def parent_keys(links: Sequence[ParentLink]) -> tuple[int, ...]:
+    """Return the images found for an image's parents."""
+    return tuple(link.image_key for link in links if link.image_key is not None)
 
 
 def lost(case: Case) -> bool:
@@ -160,7 +169,7 @@ def needed_by_the_living(alone: Iterable[Alone]) -> frozenset[int]:
 def member_files(everything: Sequence[Case]) -> frozenset[tuple[int, str]]:
     """Return the files that are part of another file's image (external data, split extents)."""
     return frozenset(
-        (file.repository_id, posixpath.normpath(posixpath.join(folder_of(file.path), name)))
+        (file.repository_id, member_path(file.path, name))
         for case in everything
         for piece, file in zip(case.pieces, case.files, strict=True)
         for name in piece.members
@@ -174,7 +183,10 @@ def is_member(case: Case, members: frozenset[tuple[int, str]]) -> bool:
 
 
 def judge_others(
-    shelf: Shelf, vocabulary: Vocabulary, members: frozenset[tuple[int, str]]
+    shelf: Shelf,
+    vocabulary: Vocabulary,
+    members: frozenset[tuple[int, str]],
+    settle: timedelta,
 ) -> Iterable[JudgedOther]:
     """Yield the files that are no known backup."""
     with_images = {image.file_id for image in shelf.images}
@@ -184,68 +196,35 @@ def judge_others(
         if (file.repository_id, file.path) in members:
             continue
         rows = tuple(shelf.of_file.get(file.id, ()))
-        yield JudgedOther(file, rows, judge_other(file, rows, vocabulary))
+        yield JudgedOther(file, rows, judge_other(file, rows, vocabulary, settle))
 
 
 def judge_other(
-    file: FileRow, rows: Sequence[EvidenceRow], vocabulary: Vocabulary
+    file: FileRow, rows: Sequence[EvidenceRow], vocabulary: Vocabulary, settle: timedelta
 ) -> Ruling | None:
     """Return a ruling on a file no format knows, if anything calls it a backup."""
     named = posixpath.splitext(file.path)[1].lower() in vocabulary.suffixes
-    found = {row.evidence.check: row for row in rows if row.evidence.bad}
-    for verdict, rule, check in OTHER_RULES:
+    if file.state is FileState.READING:
+        return Ruling(Verdict.UNPROVEN, "not-read")
+    for verdict, rule, check, bearing in OTHER_RULES:
         small = rule == "only-zeros" and file.size < ZERO_FILE_BYTES_MIN
-        if check in found and (named or not (small or rule == "nothing-stored")):
-            return Ruling(verdict, rule, found[check])
-    return Ruling(Verdict.UNPROVEN, "named-like-a-backup") if named else None
+        found = first_bad(rows, check, bearing)
+        if found is None or (not named and (small or rule == "nothing-stored")):
+            continue
+        if rule == "nothing-stored" and touched_just_now(file, settle):
+            return Ruling(Verdict.UNPROVEN, "being-written", found)
+        return Ruling(verdict, rule, found)
+    if not named:
+        return None
+    return Ruling(Verdict.UNPROVEN, "named-like-a-backup", first_bad(rows, "generic.name", None))
 
 
-def chains(judged: Sequence[JudgedImage]) -> Iterable[Chain]:
-    """Yield the images linked by parents, in order from the root."""
-    by_key = {image.key: image for image in judged}
-    root = {key: find_root(key, by_key) for key in by_key}
-    groups: dict[int, list[JudgedImage]] = {}
-    for image in judged:
-        groups.setdefault(root[image.key], []).append(image)
-    for key, group in groups.items():
-        ordered = sorted(group, key=lambda item: (depth(item, by_key), order_of(item), item.path))
-        restorable = [item for item in ordered if item.ruling.verdict <= Verdict.WEAKENED]
-        yield Chain(
-            by_key[key].image.source or by_key[key].path,
-            tuple(item.key for item in ordered),
-            max(item.ruling.verdict for item in ordered),
-            restorable[-1].key if restorable else None,
-        )
-
-
-def find_root(key: int, by_key: Mapping[int, JudgedImage]) -> int:
-    """Return the image at the end of the first-parent path; a cycle ends at its smallest key."""
-    seen: list[int] = []
-    while key not in seen:
-        seen.append(key)
-        parent = next(
-            (link.image_key for link in by_key[key].parents if link.image_key in by_key), None
-        )
-        if parent is None:
-            return key
-        key = parent
-    return min(seen[seen.index(key) :])
-
-
-def depth(image: JudgedImage, by_key: Mapping[int, JudgedImage]) -> int:
-    """Return how many images lie between an image and its root."""
-    seen = {image.key}
-    steps = 0
-    while True:
-        parent = next((link.image_key for link in image.parents if link.image_key in by_key), None)
-        if parent is None or parent in seen:
-            return steps
-        seen.add(parent)
-        image = by_key[parent]
-        steps += 1
-
-
-def order_of(image: JudgedImage) -> str:
-    """Return when an image was made, as sortable text; local times sort among themselves."""
-    created = image.image.created_at
-    return created.isoformat() if created else ""
+def first_bad(
+    rows: Sequence[EvidenceRow], check: str, bearing: Bearing | None
+) -> EvidenceRow | None:
+    """Return the first bad evidence of one check, and of one bearing unless any will do."""
+    for row in rows:
+        evidence = row.evidence
+        if evidence.bad and evidence.check == check and bearing in (None, evidence.bearing):
+            return row
+    return None

@@ -1,11 +1,12 @@
 """Link images to the images they need: by identity first, by name where a format has no identity.
 
-Names come from the machine that wrote the image (Windows paths, relative paths, bare names); they
-are compared by their last component within the repository, nearest folder first.
+Names come from the machine that wrote the image (Windows paths, relative paths, bare names). A
+file that stands where the name leads, or beside the child, has that name; one that lies elsewhere
+is another file, unless the name is of another machine and only one file can be meant.
 """
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from formats.core.model import Identity, ParentRef
@@ -16,22 +17,33 @@ from scanner.ledger.rows import EvidenceRow
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Where to look for a parent."""
+    """Where to look for a parent: by identity; by repository and path, or last part of the path.
+
+    Files that are still there come first, then whose path sorts first.
+    """
 
     by_identity: Mapping[Identity, Sequence[Case]]
+    by_path: Mapping[tuple[int, str], Sequence[Case]]
     by_name: Mapping[tuple[int, str], Sequence[Case]]
 
 
 def index_cases(all_cases: Sequence[Case]) -> Index:
     """Index images by what they call themselves and by their files' names."""
     by_identity: dict[Identity, list[Case]] = {}
+    by_path: dict[tuple[int, str], list[Case]] = {}
     by_name: dict[tuple[int, str], list[Case]] = {}
-    for case in sorted(all_cases, key=lambda item: item.files[0].path):
+    for case in sorted(all_cases, key=place):
         for identity in case.image.identities:
             by_identity.setdefault(identity, []).append(case)
         file = case.files[0]
+        by_path.setdefault((file.repository_id, file.path), []).append(case)
         by_name.setdefault((file.repository_id, posixpath.basename(file.path)), []).append(case)
-    return Index(by_identity, by_name)
+    return Index(by_identity, by_path, by_name)
+
+
+def place(case: Case) -> tuple[bool, str, int, int]:
+    """Return what images are sorted by, so that the order they were found in changes nothing."""
+    return case.gone, case.files[0].path, case.image.image_index, case.key
 
 
 def find_parents(
@@ -53,24 +65,22 @@ def find_parent(
 ) -> tuple[ParentLink, EvidenceRow | None]:
     """Return one image this one needs, or evidence that it is missing."""
     label = describe(wanted)
-    same = [
-        other for identity in wanted.identities for other in index.by_identity.get(identity, ())
-    ]
-    alike = named_like(case, wanted, index)
-    if not wanted.weak:
-        found = nearest(case, [other for other in same if other.key != case.key], alike)
-        if found is not None:
-            return ParentLink(label, found.key, "identity"), None
-        return ParentLink(label, None, "identity"), absent(case, label, alike, shelf)
-    if alike:
-        return ParentLink(label, alike[0].key, "name"), None
-    return ParentLink(label, None, "name"), absent(case, label, (), shelf)
+    if wanted.weak:
+        named = meant(case, wanted, index)
+        if named is not None:
+            return ParentLink(label, named.key, "name"), None
+        return ParentLink(label, None, "name"), absent(case, label, None, shelf)
+    found = nearest(case, wanted, index)
+    if found is not None:
+        return ParentLink(label, found.key, "identity"), None
+    alike = next(named_so(case, wanted, index), None)
+    return ParentLink(label, None, "identity"), absent(case, label, alike, shelf)
 
 
-def absent(case: Case, label: str, alike: Sequence[Case], shelf: Shelf) -> EvidenceRow:
+def absent(case: Case, label: str, alike: Case | None, shelf: Shelf) -> EvidenceRow:
     """Return evidence of a missing parent; an image of that name with another identity is named."""
-    if alike:
-        path = alike[0].files[0].path
+    if alike is not None:
+        path = alike.files[0].path
         return synthetic(
             shelf,
             case.image,
@@ -81,47 +91,77 @@ def absent(case: Case, label: str, alike: Sequence[Case], shelf: Shelf) -> Evide
     return synthetic(shelf, case.image, "chain.parent.present", label, "no such image")
 
 
-def nearest(case: Case, found: Sequence[Case], alike: Sequence[Case]) -> Case | None:
+def nearest(case: Case, wanted: ParentRef, index: Index) -> Case | None:
     """Choose among images with the wanted identity: one that is there, of that name, close by."""
-    keys = {other.key for other in alike}
     file = case.files[0]
+    names = last_parts(wanted)
+    found = (
+        other
+        for identity in wanted.identities
+        for other in index.by_identity.get(identity, ())
+        if other.key != case.key
+    )
     return min(
         found,
         key=lambda other: (
             other.gone,
             other.files[0].repository_id != file.repository_id,
-            other.key not in keys,
+            posixpath.basename(other.files[0].path) not in names,
             folder_of(other.files[0].path) != folder_of(file.path),
-            other.files[0].path,
+            place(other),
         ),
         default=None,
     )
 
 
-def named_like(case: Case, wanted: ParentRef, index: Index) -> list[Case]:
-    """Return images of the wanted name, exact relative path first, then nearest folder."""
+def meant(case: Case, wanted: ParentRef, index: Index) -> Case | None:
+    """Return the image a mere name means, also where it is gone; None if it may mean any."""
+    here = list(standing_there(case, wanted, index))
+    if here:
+        return min(here, key=lambda other: other.gone)
+    if not any(is_foreign(name) for name in wanted.names):
+        return None
+    living = (other for other in named_so(case, wanted, index) if not other.gone)
+    only = next(living, None)
+    if only is None or any(other.files[0].path != only.files[0].path for other in living):
+        return None
+    return only
+
+
+def named_so(case: Case, wanted: ParentRef, index: Index) -> Iterator[Case]:
+    """Yield images of the wanted name, those at the right place first."""
+    yield from standing_there(case, wanted, index)
+    for name in last_parts(wanted):
+        for other in index.by_name.get((case.files[0].repository_id, name), ()):
+            if other.key != case.key:
+                yield other
+
+
+def standing_there(case: Case, wanted: ParentRef, index: Index) -> Iterator[Case]:
+    """Yield images in the file the name leads to, then in one of that name beside the child."""
     file = case.files[0]
-    folder = folder_of(file.path)
-    exact = {
-        posixpath.normpath(posixpath.join(folder, name.replace("\\", "/"))) for name in wanted.names
-    }
-    bases = {posixpath.basename(name.replace("\\", "/")) for name in wanted.names} - {""}
-    found = {
-        other.key: other
-        for base in sorted(bases)
-        for other in index.by_name.get((file.repository_id, base), ())
-        if other.key != case.key
-    }
-    return sorted(
-        found.values(),
-        key=lambda other: (
-            other.gone,
-            other.files[0].path not in exact,
-            folder_of(other.files[0].path) != folder,
-            other.files[0].path,
-            other.image.image_index,
-        ),
-    )
+    names = [*(slashes(name) for name in wanted.names), *last_parts(wanted)]
+    paths = [posixpath.normpath(posixpath.join(folder_of(file.path), name)) for name in names]
+    for path in dict.fromkeys(paths):
+        for other in index.by_path.get((file.repository_id, path), ()):
+            if other.key != case.key:
+                yield other
+
+
+def last_parts(wanted: ParentRef) -> list[str]:
+    """Return the last part of each name, without what names no file."""
+    parts = (posixpath.basename(slashes(name)) for name in wanted.names)
+    return [part for part in dict.fromkeys(parts) if part]
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name is a whole path of the machine that wrote it, of no use in the repository."""
+    return slashes(name).startswith("/") or name[1:3] in (":\\", ":/")
+
+
+def slashes(name: str) -> str:
+    """Return a name with the slashes of this world."""
+    return name.replace("\\", "/")
 
 
 def describe(wanted: ParentRef) -> str:

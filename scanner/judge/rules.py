@@ -10,8 +10,9 @@ from datetime import timedelta
 from formats.core.model import Bearing, Kind, Outcome
 from scanner.judge.cases import Case
 from scanner.judge.model import Ruling, Verdict
-from scanner.ledger.rows import EvidenceRow
+from scanner.ledger.rows import EvidenceRow, FileRow
 from scanner.results import BUG_CHECK, FileState
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -84,18 +85,20 @@ def unfinished(case: Case) -> Finding | None:
 
 
 def fresh(case: Case, settle: timedelta) -> bool:
-    """Whether any file of the image was written to shortly before it was last seen.
+    """Whether any file of the image was written to shortly before it was last seen."""
+    return any(touched_just_now(file, settle) for file in case.files)
+
+
+def touched_just_now(file: FileRow, settle: timedelta) -> bool:
+    """Whether a file was written to shortly before it was last seen.
 
     Measured against the survey that saw it, so that judging again later changes nothing. A time
     far in the future is a wrong clock, not a fresh file.
     """
-    for file in case.files:
-        if file.mtime_ns <= 0:
-            continue
-        age = file.seen_at.timestamp() - file.mtime_ns / 1e9
-        if abs(age) < settle.total_seconds():
-            return True
-    return False
+    if file.mtime_ns <= 0:
+        return False
+    age = file.seen_at.timestamp() - file.mtime_ns / 1e9
+    return abs(age) < settle.total_seconds()
 
 
 def storage_fails(case: Case, _settle: timedelta) -> Finding | None:
@@ -111,6 +114,15 @@ def bytes_wrong(case: Case, _settle: timedelta) -> Finding | None:
 def bytes_missing(case: Case, _settle: timedelta) -> Finding | None:
     """Needed bytes are not there."""
     return first(case, Outcome.TRUNCATED, bearing=Bearing.NEEDED)
+
+
+def member_missing(case: Case, _settle: timedelta) -> Finding | None:
+    """A file that this image needs is not there: a parent, a piece, a data file."""
+    found = bytes_missing(case, _settle)
+    if found is None or found.evidence is None:
+        return None
+    check = found.evidence.evidence.check
+    return found if check.startswith(("chain.", "set.")) else None
 
 
 def stalled(case: Case, _settle: timedelta) -> Finding | None:
@@ -145,9 +157,15 @@ def nothing_stored(case: Case, _settle: timedelta) -> Finding | None:
 def only_zeros(case: Case, _settle: timedelta) -> Finding | None:
     """A full whose source data is nothing but zeros."""
     seen = case.payload_seen
-    if case.image.kind in (Kind.FULL, None) and seen.bytes > 0 and not seen.nonzero:
+    whole = all(file.state is FileState.READ for file in case.files)
+    if whole and case.image.kind in (Kind.FULL, None) and seen.bytes > 0 and not seen.nonzero:
         return Finding()
     return None
+
+
+def misnamed(case: Case, _settle: timedelta) -> Finding | None:
+    """Named like a format that is read, and something else: perhaps what is left of a backup."""
+    return named(case, "generic.name")
 
 
 def not_judgeable(case: Case, _settle: timedelta) -> Finding | None:
@@ -170,6 +188,13 @@ def doubtful(case: Case, _settle: timedelta) -> Finding | None:
     )
 
 
+def nothing_proven(case: Case, _settle: timedelta) -> Finding | None:
+    """No byte of the image was found right, so that what is wrong with it weakens nothing."""
+    read = all(file.read_at for file in case.files)
+    structure = any(row.evidence.outcome is Outcome.MATCHED for row in case.evidence)
+    return None if read and structure else Finding()
+
+
 def copy_failing(case: Case, _settle: timedelta) -> Finding | None:
     """A second copy is wrong or missing; the first one serves."""
     return first(
@@ -186,13 +211,13 @@ def unsteady(case: Case, _settle: timedelta) -> Finding | None:
     return first(case, Outcome.UNSTEADY)
 
 
-def proven(case: Case, _settle: timedelta) -> Finding | None:
+def proven(case: Case, settle: timedelta) -> Finding | None:
     """Structure proven, every byte read, nothing bad."""
-    read = all(file.state is FileState.READ and file.read_at for file in case.files)
+    read = all(file.state is FileState.READ for file in case.files)
     whole = case.supported and all(piece.complete for piece in case.pieces)
     clean = not any(row.evidence.bad for row in case.evidence if matters(row))
-    structure = any(row.evidence.outcome is Outcome.MATCHED for row in case.evidence)
-    return Finding() if read and whole and clean and structure else None
+    proven_at_all = nothing_proven(case, settle) is None
+    return Finding() if read and whole and clean and proven_at_all else None
 
 
 def matters(row: EvidenceRow) -> bool:
@@ -207,15 +232,18 @@ RULES: tuple[Rule, ...] = (
     Rule("being-written", Verdict.UNPROVEN, being_written, "unfinished, and written to just now"),
     Rule("storage-fails", Verdict.DAMAGED, storage_fails, "the storage refuses needed bytes"),
     Rule("bytes-wrong", Verdict.DAMAGED, bytes_wrong, "needed bytes are wrong"),
+    Rule("member-missing", Verdict.INCOMPLETE, member_missing, "an image it needs is missing"),
     Rule("bytes-missing", Verdict.INCOMPLETE, bytes_missing, "needed bytes are missing"),
     Rule("stalled", Verdict.INCOMPLETE, stalled, "the writer never finished"),
+    Rule("nothing-stored", Verdict.EMPTY, nothing_stored, "no source data is stored"),
+    Rule("only-zeros", Verdict.EMPTY, only_zeros, "the stored source data is all zeros"),
     Rule("bug", Verdict.UNPROVEN, bug, "this program failed on the file"),
     Rule("refused", Verdict.UNPROVEN, refused, "the file could not be read"),
     Rule("not-read", Verdict.UNPROVEN, not_read, "not every byte was read yet"),
-    Rule("nothing-stored", Verdict.EMPTY, nothing_stored, "no source data is stored"),
-    Rule("only-zeros", Verdict.EMPTY, only_zeros, "the stored source data is all zeros"),
-    Rule("not-judgeable", Verdict.UNPROVEN, not_judgeable, "locked, or not supported yet"),
+    Rule("misnamed", Verdict.UNPROVEN, misnamed, "not what its name says: perhaps cut short"),
     Rule("doubtful", Verdict.UNPROVEN, doubtful, "harmless or fatal, the file does not tell"),
+    Rule("not-judgeable", Verdict.UNPROVEN, not_judgeable, "locked, or not supported yet"),
+    Rule("nothing-proven", Verdict.UNPROVEN, nothing_proven, "nothing speaks for the file"),
     Rule("unsteady", Verdict.WEAKENED, unsteady, "read differently when read again"),
     Rule("copy-failing", Verdict.WEAKENED, copy_failing, "a redundant part is wrong"),
     Rule("proven", Verdict.SOUND, proven, "structure proven and every byte read"),
@@ -225,8 +253,7 @@ RULES: tuple[Rule, ...] = (
 def rule_meanings() -> dict[str, str]:
     """Return what each rule means, also those the chain adds, for explanations."""
     return {rule.name: rule.meaning for rule in RULES} | {
-        "nothing-proven": "nothing speaks for the file",
-        "parent-missing": "an image it needs is missing",
+        "named-like-a-backup": "named like a backup, and no known format",
         "parent-cycle": "its parents lead back to itself",
         "parent": "an image it needs decides",
     }

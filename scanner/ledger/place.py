@@ -48,8 +48,9 @@ def choose_place(
 ) -> Path:
     """Return the real path of the ledger, or raise `LedgerPlaceError`.
 
-    Only a place that was asked for is refused for lying in a repository. The default one may (who
-    scans /home scans his own state folder): the survey leaves out the ledger's folder.
+    A place that was asked for is refused for lying in a repository. The default one may lie deep in
+    one (who scans /home scans his own state folder): the survey leaves out the ledger's folder. It
+    is refused where that would leave out the repository itself.
     """
     path = Path(os.path.realpath(default_place(environment) if explicit is None else explicit))
     place = place_of(standing(path))
@@ -59,8 +60,9 @@ def choose_place(
             f"{place.mount_point!r}), where SQLite's write-ahead log does not work"
         )
         raise LedgerPlaceError(message)
-    for repository in repositories if explicit is not None else ():
-        if lies_in(path, repository, place_of):
+    for repository in repositories:
+        beside = Path(os.path.realpath(repository)) == path.parent
+        if beside or (explicit is not None and lies_in(path, repository, place_of)):
             message = f"ledger {str(path)!r} would lie in the repository {str(repository)!r}"
             raise LedgerPlaceError(message)
     return path

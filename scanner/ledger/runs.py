@@ -61,6 +61,11 @@ def end(
     )
 
 
+def set_exit_code(db: sqlite3.Connection, run_id: int, exit_code: int) -> None:
+    """Write what a run exited with."""
+    db.execute("UPDATE runs SET exit_code = ? WHERE id = ?", (exit_code, run_id))
+
+
 def read_runs(db: sqlite3.Connection, repository_id: int, limit: int) -> tuple[RunRow, ...]:
     """Return the newest runs of a repository, newest first."""
     rows = db.execute(

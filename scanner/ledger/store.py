@@ -170,6 +170,11 @@ class Ledger:
         with self._writing() as db:
             runs.end(db, run_id, finished_at, files, bytes_read, exit_code)
 
+    def set_exit_code(self, run_id: int, exit_code: int) -> None:
+        """Write what a run exited with: known only when its report is made."""
+        with self._writing() as db:
+            runs.set_exit_code(db, run_id, exit_code)
+
     def runs(self, repository_id: int, limit: int = 1) -> tuple[RunRow, ...]:
         """Return the newest runs of a repository, newest first."""
         with self._reading() as db:
@@ -315,9 +320,22 @@ class Ledger:
         with self._writing() as db:
             verdicts.save(db, repository_id, judgement, judged_at)
 
-    def acknowledge(self, finding_id: str, until: datetime, reason: str, made_at: datetime) -> None:
-        """Accept a finding until a day. Raises `NotThereError` for one the ledger does not know."""
+    def acknowledge(
+        self,
+        finding_id: str,
+        until: datetime,
+        reason: str,
+        made_at: datetime,
+        *,
+        derived: bool = False,
+    ) -> None:
+        """Accept a finding until a day. Raises `NotThereError` for one the ledger does not know.
+
+        ``derived`` is for what follows from rows and stands in none: warnings about a database.
+        """
         with self._writing() as db:
+            if not derived:
+                verdicts.require_finding(db, finding_id)
             verdicts.acknowledge(db, finding_id, until, reason, made_at)
 
     def acknowledgements(self, now: datetime) -> tuple[AcknowledgementRow, ...]:

@@ -141,10 +141,8 @@ def save_chain(db: sqlite3.Connection, repository_id: int, chain: Chain, judged_
     )
 
 
-def acknowledge(
-    db: sqlite3.Connection, finding_id: str, until: datetime, reason: str, made_at: datetime
-) -> None:
-    """Accept a finding until a day; accepting it again replaces day and reason."""
+def require_finding(db: sqlite3.Connection, finding_id: str) -> None:
+    """Raise `NotThereError` for a finding that is not on record."""
     known = db.execute(
         "SELECT 1 FROM evidence WHERE finding_id = ? UNION ALL"
         " SELECT 1 FROM inferences WHERE finding_id = ? LIMIT 1",
@@ -153,6 +151,12 @@ def acknowledge(
     if known is None:
         message = f"the ledger knows no finding {finding_id!r}"
         raise NotThereError(message)
+
+
+def acknowledge(
+    db: sqlite3.Connection, finding_id: str, until: datetime, reason: str, made_at: datetime
+) -> None:
+    """Accept a finding until a day; accepting it again replaces day and reason."""
     db.execute(
         "INSERT OR REPLACE INTO acknowledgements VALUES (?, ?, ?, ?)",
         (finding_id, to_us(until), to_text(reason), to_us(made_at)),

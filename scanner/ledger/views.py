@@ -48,7 +48,7 @@ V_FILES = View(
         "size_bytes": "Size at the last reading.",
         "allocated_bytes": "What the file took on the disk then.",
         "modified_at": "Modification time then.",
-        "state": "`reading`, `read`, `changed`, `refused` or `gone`.",
+        "state": "`reading`, `read`, `changed`, `refused`, `failed` or `gone`.",
         "format": "Name of the format; NULL for no known backup.",
         "format_revision": "Revision of the format's code that read the file.",
         "images": "How many images lie in the file.",

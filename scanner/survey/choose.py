@@ -1,22 +1,32 @@
 """Decide which files must be read: everything that is not proven to be as it was."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import formats
 from formats.core.checksums import crc32
+from formats.core.model import Format
 from scanner.ledger.rows import KnownFile
 from scanner.results import FileState
 from scanner.survey.walk import Seen
 
 
+def revision_of(known: Iterable[Format]) -> int:
+    """Return a number that changes when any format is added or revised."""
+    text = "".join(f"{item.name}:{item.revision}:{item.supported};" for item in known)
+    return crc32(text.encode())
+
+
+# Worked out once: a survey asks for every file.
+REGISTRY_REVISION = revision_of(formats.FORMATS)
+
+
 def registry_revision() -> int:
-    """Return a number that changes when any format is added or revised.
+    """Return the revision of all formats together.
 
     Recorded for files that no format reads, so that a newer version looks at them again.
     """
-    text = "".join(f"{item.name}:{item.revision}:{item.supported};" for item in formats.FORMATS)
-    return crc32(text.encode())
+    return REGISTRY_REVISION
 
 
 def must_read(seen: Seen, known: KnownFile | None, now: datetime, proof_age: timedelta) -> bool:
@@ -42,20 +52,24 @@ def present_revision(name: str | None) -> int | None:
     return known.revision
 
 
-def renamed(files: Iterable[Seen], known: Mapping[str, KnownFile]) -> dict[str, str]:
+def renamed(files: Sequence[Seen], known: Mapping[str, KnownFile]) -> dict[str, str]:
     """Return old path → new path of files that were moved within the repository.
 
     The inode, the size and the time of the content stay when a file is renamed; ctime does not.
+    Names that are handed on (by a rotation) or exchanged lead to other inodes than before.
     """
-    present = {seen.path for seen in files}
+    present = {seen.path: seen.stamps.inode for seen in files}
     lost = {
         (item.stamps.inode, item.stamps.size, item.stamps.mtime_ns): path
         for path, item in known.items()
-        if path not in present
+        if present.get(path) != item.stamps.inode
     }
     moves = {}
     for seen in files:
+        before = known.get(seen.path)
+        if before is not None and before.stamps.inode == seen.stamps.inode:
+            continue
         key = (seen.stamps.inode, seen.stamps.size, seen.stamps.mtime_ns)
-        if seen.path not in known and key in lost:
+        if key in lost:
             moves[lost.pop(key)] = seen.path
     return moves

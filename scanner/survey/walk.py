@@ -35,6 +35,13 @@ class Survey:
     linked: dict[str, str] = field(default_factory=dict)
     """Further names of hard-linked files, and the name each was handed out under."""
 
+    def names_of(self) -> dict[str, tuple[str, ...]]:
+        """Return the further names of each file that has some."""
+        names: dict[str, tuple[str, ...]] = {}
+        for name, first in self.linked.items():
+            names[first] = (*names.get(first, ()), name)
+        return names
+
 
 def walk(root: Path, scope: Path, excludes: Sequence[str], skip: frozenset[Path]) -> Survey:
     """Walk ``scope`` (a folder or a file) inside the repository ``root``.
@@ -130,9 +137,11 @@ def excluded(name: str, path: str, excludes: Sequence[str]) -> bool:
     )
 
 
-def is_hidden(path: str, excludes: Sequence[str]) -> bool:
-    """Whether a file, or a folder it lies in, is not to be looked at."""
+def hidden_part(path: str, excludes: Sequence[str]) -> str | None:
+    """Return the part of a path that is not to be looked at: a folder on it, or the file itself."""
     parts = path.split("/")
-    return any(
-        excluded(name, "/".join(parts[: number + 1]), excludes) for number, name in enumerate(parts)
+    on_path = ("/".join(parts[: number + 1]) for number in range(len(parts)))
+    return next(
+        (part for name, part in zip(parts, on_path, strict=True) if excluded(name, part, excludes)),
+        None,
     )
