@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from formats.core.model import Bearing, Position
+from scanner.judge.advice import Advice
 from scanner.judge.model import Chain, JudgedImage, JudgedOther, Proof, Verdict
 from scanner.ledger.rows import EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets import wording
@@ -35,6 +36,7 @@ from scanner.outlets.shapes import (
     RepositoryOut,
     RunOut,
     SummaryOut,
+    WarningOut,
 )
 
 NUMBER_MAX = 1 << 63
@@ -55,6 +57,7 @@ def build(report: Report) -> Document:
             other_out(known, other)
             for other in sorted(report.judgement.others, key=lambda other: _place(other.file))
         ),
+        warnings=tuple(warning_out(known, item) for item in report.advice),
         summary=summary_out(report),
         notes=tuple(wording.encodable(note) for note in report.notes),
     )
@@ -229,6 +232,21 @@ def other_out(known: Index, other: JudgedOther) -> OtherOut:
         verdict=None if ruling is None else ruling.verdict.word,
         rule=None if ruling is None else ruling.rule,
         findings=findings_out(known, other.evidence, (file,)),
+    )
+
+
+def warning_out(known: Index, advice: Advice) -> WarningOut:
+    """Return one warning or piece of advice."""
+    accepted = known.accepted.get(advice.id)
+    return WarningOut(
+        id=advice.id,
+        rule=advice.rule,
+        severity=advice.severity,
+        source=wording.encodable(advice.source),
+        acknowledged=accepted is not None,
+        acknowledged_until=None if accepted is None else accepted.until,
+        acknowledged_reason=None if accepted is None else wording.encodable(accepted.reason),
+        text=wording.encodable(advice.text),
     )
 
 

@@ -1,7 +1,7 @@
 """Why this verdict: everything known about one file, and what is not known."""
 
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -26,6 +26,11 @@ class Subjects:
 
     images: tuple[JudgedImage, ...]
     others: tuple[JudgedOther, ...]
+
+    def file_ids(self) -> frozenset[int]:
+        """Return the ids of all files of these."""
+        files = [file for image in self.images for file in image.files]
+        return frozenset(file.id for file in (*files, *(other.file for other in self.others)))
 
 
 class CheckOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +57,7 @@ class ExplanationOut(msgspec.Struct, frozen=True, kw_only=True):
     v: int
     images: tuple[ExplainedImageOut, ...]
     others: tuple[OtherOut, ...]
+    bugs: tuple[str, ...]
 
 
 def find(
@@ -71,8 +77,10 @@ def find(
     return _lying(judgement, lambda file: file.path == relative)
 
 
-def explanation_out(report: Report, subjects: Subjects) -> ExplanationOut:
-    """Return the explanation as one JSON document."""
+def explanation_out(
+    report: Report, subjects: Subjects, tracebacks: Mapping[int, str | None]
+) -> ExplanationOut:
+    """Return the explanation as one JSON document; ``tracebacks`` are by file."""
     known = index(report)
     return ExplanationOut(
         v=VERSION,
@@ -85,11 +93,14 @@ def explanation_out(report: Report, subjects: Subjects) -> ExplanationOut:
             for image in document.in_order(subjects.images)
         ),
         others=tuple(document.other_out(known, other) for other in subjects.others),
+        bugs=tuple(wording.encodable(met) for met in tracebacks.values() if met is not None),
     )
 
 
-def explain_text(report: Report, subjects: Subjects) -> Iterator[str]:
-    """Yield the explanation, line by line."""
+def explain_text(
+    report: Report, subjects: Subjects, tracebacks: Mapping[int, str | None]
+) -> Iterator[str]:
+    """Yield the explanation, line by line; ``tracebacks`` are by file."""
     known = index(report)
     for position, image in enumerate(document.in_order(subjects.images)):
         if position:
@@ -97,6 +108,10 @@ def explain_text(report: Report, subjects: Subjects) -> Iterator[str]:
         yield from explain_image(known, image)
     for other in subjects.others:
         yield from explain_other(known, other)
+    for met in tracebacks.values():
+        if met is not None:
+            lines = met.splitlines()
+            yield from section("A bug of bakproof, met here", map(wording.clean, lines))
 
 
 def explain_image(known: Index, image: JudgedImage) -> Iterator[str]:

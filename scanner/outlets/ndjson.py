@@ -17,6 +17,7 @@ from scanner.outlets.shapes import (
     RepositoryOut,
     RunOut,
     SummaryOut,
+    WarningOut,
 )
 from scanner.results import FileResult
 
@@ -28,6 +29,7 @@ LINES: Mapping[str, type[msgspec.Struct]] = {
     "image": ImageOut,
     "chain": ChainOut,
     "other": OtherOut,
+    "warning": WarningOut,
     "summary": SummaryOut,
 }
 """What each ``type`` of line holds."""
@@ -44,7 +46,7 @@ def lines(report: Report) -> Iterator[bytes]:
     whole = document.build(report)
     if whole.run is not None:
         yield line(whole.run)
-    for part in (whole.repositories, whole.images, whole.chains, whole.others):
+    for part in (whole.repositories, whole.images, whole.chains, whole.others, whole.warnings):
         yield from map(line, part)
     yield from (line(NoteOut(text=note)) for note in whole.notes)
     yield line(whole.summary)

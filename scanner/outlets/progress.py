@@ -5,6 +5,7 @@ not end a scan.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -22,6 +23,7 @@ from scanner.results import FileResult
 
 FILES_SHOWN_MAX = 16
 BAR_WIDTH = 20
+BUGS_KEPT_MAX = 20
 REFRESH_PER_SECOND = 4
 
 
@@ -58,11 +60,15 @@ class Several:
 
 
 class Bugs:
-    """A watcher that keeps the tracebacks of our own bugs, for the end of the run."""
+    """A watcher that keeps the tracebacks of our own bugs, for the end of the run.
+
+    One bug is met in many files; each traceback is kept once, with the first file and a count.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._met: list[str] = []
+        self._first: dict[str, str] = {}
+        self._files: Counter[str] = Counter()
 
     def surveyed(self, files: int, bytes_to_read: int) -> None:
         """Ignore."""
@@ -75,17 +81,26 @@ class Bugs:
 
     def finished(self, result: FileResult) -> None:
         """Keep the traceback, if there is one."""
-        if result.traceback is not None:
-            with self._lock:
-                self._met.append(f"a bug, met while reading {result.path!r}:\n{result.traceback}")
+        if result.traceback is None:
+            return
+        with self._lock:
+            kept = result.traceback
+            if kept not in self._first and len(self._first) >= BUGS_KEPT_MAX:
+                return
+            self._first.setdefault(kept, result.path)
+            self._files[kept] += 1
 
     def note(self, text: str) -> None:
         """Ignore: the report repeats every note."""
 
     def met(self) -> tuple[str, ...]:
-        """Return what was met so far."""
+        """Return what was met so far, one text for each bug."""
         with self._lock:
-            return tuple(self._met)
+            return tuple(
+                f"a bug of bakproof, met while reading {path!r}"
+                f"{_and_more(self._files[kept])}:\n{kept}"
+                for kept, path in self._first.items()
+            )
 
 
 class PlainProgress:
@@ -198,6 +213,10 @@ class LiveProgress:
     def note(self, text: str) -> None:
         """Write the note above the drawing."""
         self._attempt(lambda: self._console.print(Text(wording.clean(text))))
+
+
+def _and_more(files: int) -> str:
+    return "" if files == 1 else f" and {wording.counted(files - 1, 'more file')}"
 
 
 def plain_line(now: Snapshot) -> str:

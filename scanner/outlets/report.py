@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from formats.core.model import Format
+from scanner.judge.advice import Advice
 from scanner.judge.model import JudgedImage, JudgedOther, Judgement, ParentLink, Verdict
 from scanner.ledger.rows import AcknowledgementRow, EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets.exit_codes import ExitCode
@@ -37,6 +38,7 @@ class Report:
 
     ``judgement`` takes no account of acknowledgements: an accepted finding is still shown. What
     they change is ``exit_code`` alone. ``acknowledgements`` are those in force at ``now``.
+    ``advice`` is what is to be said of whole databases.
     ``fresh`` says that the report ends the scan in ``run``; otherwise it is what the ledger knows.
     """
 
@@ -47,6 +49,7 @@ class Report:
     acknowledgements: tuple[AcknowledgementRow, ...] = ()
     run: RunFacts | None = None
     notes: tuple[str, ...] = ()
+    advice: tuple[Advice, ...] = ()
     fresh: bool = False
     version: str = "unknown"
     formats: tuple[Format, ...] = ()
@@ -106,6 +109,22 @@ def index(report: Report) -> Index:
 def findings(evidence: tuple[EvidenceRow, ...]) -> list[EvidenceRow]:
     """Return the bad rows, as found."""
     return [row for row in evidence if row.evidence.bad]
+
+
+def evidence_named(judgement: Judgement, finding_id: str) -> tuple[str, EvidenceRow] | None:
+    """Return the finding with this id, and the path of the file it speaks of."""
+    places = [(image.path, image.evidence) for image in judgement.images]
+    places += [(other.file.path, other.evidence) for other in judgement.others]
+    for path, evidence in places:
+        for row in evidence:
+            if row.finding_id == finding_id:
+                return path, row
+    return None
+
+
+def advice_named(report: Report, advice_id: str) -> Advice | None:
+    """Return the warning or advice with this id."""
+    return next((item for item in report.advice if item.id == advice_id), None)
 
 
 def counted_others(judgement: Judgement) -> list[JudgedOther]:

@@ -156,6 +156,22 @@ class OtherOut(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[FindingOut, ...]
 
 
+class WarningOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to act on besides verdicts; ``severity`` advice never decides the exit code.
+
+    ``id`` is what ``bakproof ack`` takes, ``source`` the database it is about.
+    """
+
+    id: str
+    rule: str
+    severity: str
+    source: str
+    acknowledged: bool
+    acknowledged_until: datetime | None
+    acknowledged_reason: str | None
+    text: str
+
+
 class SummaryOut(msgspec.Struct, frozen=True, kw_only=True):
     """Counts. ``verdicts`` counts images, and other files that have a verdict."""
 
@@ -183,6 +199,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     images: tuple[ImageOut, ...]
     chains: tuple[ChainOut, ...]
     others: tuple[OtherOut, ...]
+    warnings: tuple[WarningOut, ...]
     summary: SummaryOut
     notes: tuple[str, ...]
 

@@ -13,8 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from scanner.judge.advice import Advice, Severity
 from scanner.judge.model import Chain, JudgedImage, JudgedOther, Ruling, Verdict
-from scanner.ledger.rows import EvidenceRow
+from scanner.ledger.rows import EvidenceRow, FileRow
 from scanner.outlets import wording
 from scanner.outlets.report import (
     Index,
@@ -32,6 +33,7 @@ NAMES_SHOWN_MAX = 5
 SOUND_SHOWN_MAX = 500
 OTHERS_SHOWN_MAX = 50
 VERDICT_COLUMN = 12
+NAME_WIDTH_KEPT = 40
 PLAIN_WIDTH = 100_000
 STYLES: Mapping[Verdict, str] = {
     Verdict.SOUND: "green",
@@ -45,18 +47,16 @@ STYLES: Mapping[Verdict, str] = {
 
 def console(stream: IO[str], width: int | None = None) -> Console:
     """Return a console that folds on a terminal and never elsewhere; NO_COLOR is rich's to obey."""
-    if width is None and not _terminal(stream):
+    if width is None and not is_terminal(stream):
         width = PLAIN_WIDTH
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
-def show(rendered: RenderableType, to: Console) -> None:
-    """Print, without the blanks that rich fills lines with."""
-    with to.capture() as captured:
-        to.print(rendered)
-    for line in captured.get().splitlines():
-        to.file.write(line.rstrip() + "\n")
-    to.file.flush()
+def as_lines(rendered: RenderableType, on: Console) -> str:
+    """Return what would be printed, without the blanks that rich fills lines with."""
+    with on.capture() as captured:
+        on.print(rendered)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def report_text(report: Report) -> Group:
@@ -66,6 +66,7 @@ def report_text(report: Report) -> Group:
     parts.extend(problems(known))
     parts.extend(sound(known))
     parts.extend(suspicious(known))
+    parts.extend(advice_lines(known))
     parts.extend(Text.assemble(("note: ", "bold"), wording.clean(note)) for note in report.notes)
     parts.extend(summary(known))
     return Group(*parts)
@@ -80,9 +81,11 @@ def problems(known: Index) -> Iterator[RenderableType]:
         if image.ruling.verdict is not Verdict.SOUND:
             cause_key = known.decider(image).key
             stricken.setdefault(cause_key, []).append(image)
-    blocks: list[tuple[int, str, RenderableType]] = []
+    blocks = list(unread_blocks(known, stricken))
     for key, images in stricken.items():
         cause = known.images[key]
+        if unread(known, cause):
+            continue
         blocks.append(
             (
                 -cause.own.verdict,
@@ -99,11 +102,42 @@ def problems(known: Index) -> Iterator[RenderableType]:
         yield Text()
 
 
+def unread(known: Index, image: JudgedImage) -> bool:
+    """Whether an image is of a format that is only recognised, and nothing worse is known."""
+    record = known.format(image.files[0])
+    plain = image.own.rule == "not-judgeable"
+    return record is not None and not record.supported and plain
+
+
+def unread_blocks(
+    known: Index, stricken: Mapping[int, object]
+) -> Iterator[tuple[int, str, RenderableType]]:
+    """Yield one block per format that is only recognised: a folder of them is one statement."""
+    by_format: dict[str, list[JudgedImage]] = {}
+    for key in stricken:
+        image = known.images[key]
+        if unread(known, image):
+            by_format.setdefault(image.files[0].format or "", []).append(image)
+    for name, images in by_format.items():
+        record = known.formats[name]
+        files = wording.counted(len(images), "file")
+        lines = [
+            "recognised, and not supported yet: nothing but the reading is proven",
+            names(map(known.name, images)),
+        ]
+        # After everything that is unproven for a reason of its own.
+        yield (
+            -Verdict.UNPROVEN,
+            "~",
+            block(Verdict.UNPROVEN, f"{files}: {record.title}", lines),
+        )
+
+
 def cause_block(
     known: Index, cause: JudgedImage, stricken: Iterable[JudgedImage], chains: Iterable[Chain]
 ) -> RenderableType:
     """Return what is wrong with one image, and which images it takes with it."""
-    lines = [what_it_is(cause), *reasons(known, cause.evidence, cause.own)]
+    lines = [what_it_is(cause), *reasons(known, cause.evidence, cause.own, cause.files)]
     if cause.own.evidence is None:
         lines.extend(
             f"parent {wording.clean(link.wanted)} not found" for link in missing_parents(cause)
@@ -121,7 +155,9 @@ def other_block(name: str, known: Index, other: JudgedOther) -> RenderableType:
     """Return what is wrong with a file that is no image."""
     ruling = other.ruling
     assert ruling is not None
-    lines = [f"{other.file.format or 'no known format'}, {wording.size(other.file.size)}"]
+    unread = other.file.state is FileState.READING
+    what = other.file.format or ("not looked into yet" if unread else "no known format")
+    lines = [f"{what}, {wording.size(other.file.size)}"]
     lines.extend(reasons(known, other.evidence, ruling))
     lines.append(wording.because(ruling.rule))
     return block(ruling.verdict, name, lines)
@@ -129,15 +165,10 @@ def other_block(name: str, known: Index, other: JudgedOther) -> RenderableType:
 
 def block(verdict: Verdict, name: str, lines: Iterable[str]) -> RenderableType:
     """Return a verdict, a name, and lines under it."""
-    head = verdict_word(verdict)
-    head.append(name, style="bold")
+    word = verdict.word.ljust(VERDICT_COLUMN)
+    head = Text.assemble((word, STYLES[verdict]), (name, "bold"), overflow="fold")
     under = [Text(line, overflow="fold") for line in lines]
     return Group(head, Padding(Group(*under), (0, 0, 0, VERDICT_COLUMN)))
-
-
-def verdict_word(verdict: Verdict) -> Text:
-    """Return the verdict as the first column of a line."""
-    return Text(verdict.word.ljust(VERDICT_COLUMN), style=STYLES[verdict], overflow="fold")
 
 
 def what_it_is(image: JudgedImage) -> str:
@@ -158,13 +189,23 @@ def what_it_is(image: JudgedImage) -> str:
     return ", ".join(parts)
 
 
-def reasons(known: Index, evidence: tuple[EvidenceRow, ...], ruling: Ruling) -> Iterator[str]:
-    """Yield the deciding finding, then a few more, acknowledged ones marked."""
+def reasons(
+    known: Index,
+    evidence: tuple[EvidenceRow, ...],
+    ruling: Ruling,
+    files: tuple[FileRow, ...] = (),
+) -> Iterator[str]:
+    """Yield the deciding finding, then a few more, acknowledged ones marked.
+
+    Where an image lies in several ``files``, each finding says in which one.
+    """
+    names = {file.id: f"in {known.shown_path(file)!r}: " for file in files}
     rows = findings(evidence)
     if ruling.evidence is not None:
         rows = [ruling.evidence, *(row for row in rows if row != ruling.evidence)]
     for row in rows[:FINDINGS_SHOWN_MAX]:
-        yield finding_line(known, row)
+        where = names.get(row.file_id, "") if len(names) > 1 else ""
+        yield where + finding_line(known, row)
     if len(rows) > FINDINGS_SHOWN_MAX:
         more = wording.counted(len(rows) - FINDINGS_SHOWN_MAX, "more finding")
         yield f"and {more}: bakproof explain lists them"
@@ -220,10 +261,14 @@ def sound(known: Index) -> Iterator[RenderableType]:
     if not rows:
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    shown = rows[:SOUND_SHOWN_MAX]
     table.add_column(min_width=VERDICT_COLUMN - 2, no_wrap=True)
-    for _ in range(3):
-        table.add_column(overflow="fold")
-    for row in rows[:SOUND_SHOWN_MAX]:
+    # Where space is short the proof is folded before the names are.
+    longest = max(len(name) for name, _, _ in shown)
+    table.add_column(overflow="fold", min_width=min(longest, NAME_WIDTH_KEPT))
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for row in shown:
         table.add_row(Text("sound", style=STYLES[Verdict.SOUND]), *map(Text, row))
     yield table
     if len(rows) > SOUND_SHOWN_MAX:
@@ -240,7 +285,8 @@ def sound_rows(known: Index) -> Iterator[tuple[str, str, str]]:
             in_chains.update(chain.image_keys)
             images = [known.images[key] for key in chain.image_keys]
             shared = wording.combined(image.proof for image in images)
-            nature = f"chain of {len(images)} {images[0].files[0].format or ''}".rstrip()
+            name = images[0].files[0].format or "unknown format"
+            nature = f"{name} chain, newest of {len(images)}"
             last = known.images[chain.restorable_key or chain.image_keys[-1]]
             yield (known.name(last), nature, wording.proof(shared, now))
     for image in judgement.images:
@@ -268,6 +314,26 @@ def suspicious(known: Index) -> Iterator[RenderableType]:
     yield Text()
 
 
+def advice_lines(known: Index) -> Iterator[RenderableType]:
+    """Yield each warning, then advice of one kind together: it is the same for many databases."""
+    alike: dict[str, list[Advice]] = {}
+    for item in known.report.advice:
+        accepted = known.accepted.get(item.id)
+        if item.severity is Severity.ADVICE:
+            alike.setdefault(item.rule, []).append(item)
+            continue
+        name = f"[warning {item.id}]" if accepted is None else f"({wording.accepted(accepted)})"
+        said = f"'{wording.clean(item.source)}': {wording.clean(item.text)} {name}"
+        yield Text.assemble(("warning: ", "bold yellow"), said, overflow="fold")
+    for rule, every in alike.items():
+        first = every[0]
+        said = f"'{wording.clean(first.source)}': {wording.clean(first.text)}"
+        more = f"; likewise {wording.counted(len(every) - 1, 'more database')}" if every[1:] else ""
+        yield Text.assemble(("advice: ", "bold"), f"{said}{more} ({rule})", overflow="fold")
+    if known.report.advice:
+        yield Text()
+
+
 def summary(known: Index) -> Iterator[RenderableType]:
     """Yield what was scanned, how it came out, and what that means for a script."""
     report = known.report
@@ -292,9 +358,8 @@ def summary_line(known: Index) -> Text:
         where = ", ".join(repr(repository.path) for repository in known.report.repositories)
         text = f"Nothing recognised to scan in {where or 'no repository'}"
         return Text(f"{text}: {wording.counted(others, 'file')}, none a known backup.", "bold")
-    line = Text(wording.counted(len(judgement.images), "image"), style="")
-    if judged:
-        line.append(f" and {wording.counted(len(judged), 'other file')}")
+    subjects = [(len(judgement.images), "image"), (len(judged), "other file")]
+    line = Text(" and ".join(wording.counted(count, noun) for count, noun in subjects if count))
     line.append(": ")
     counts = [(verdict, n) for verdict, n in verdict_counts(judgement).items() if n]
     for position, (verdict, count) in enumerate(counts):
@@ -331,5 +396,6 @@ def _chains_by_key(chains: Iterable[Chain]) -> dict[int, list[Chain]]:
     return found
 
 
-def _terminal(stream: IO[str]) -> bool:
+def is_terminal(stream: IO[str]) -> bool:
+    """Whether somebody watches this stream who can be drawn for."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -140,22 +140,21 @@ def compared(evidence: Evidence) -> str:
 def message(evidence: Evidence) -> str:
     """Return one row of evidence as a line: what, where, expected, found."""
     member = f" in {evidence.member!r}" if evidence.member else ""
-    said = compared(evidence)
     match evidence.outcome:
         case Outcome.MATCHED:
             text = "matched"
-        case Outcome.MISMATCHED:
-            text = said or "does not match"
-        case Outcome.TRUNCATED:
-            text = f"bytes are missing: {said}" if said else "bytes are missing"
-        case Outcome.UNREADABLE:
-            text = f"the storage does not give these bytes: {said}" if said else "unreadable"
-        case Outcome.UNSTEADY:
-            text = "wrong at first, right when read again"
         case Outcome.ABSENT:
             text = "nothing declared"
+        case Outcome.UNSTEADY:
+            text = "wrong at first, right when read again"
+        case Outcome.MISMATCHED:
+            text = compared(evidence) or "does not match"
+        case Outcome.TRUNCATED:
+            text = compared(evidence) or "bytes are missing"
+        case Outcome.UNREADABLE:
+            text = compared(evidence) or "the storage refuses these bytes"
         case Outcome.UNSUPPORTED:
-            text = f"not supported: {said}" if said else "not supported"
+            text = compared(evidence) or "not supported"
     elements = f", {evidence.count:,} elements" if evidence.count > 1 else ""
     bearing = "" if evidence.bearing is Bearing.NEEDED else f" ({evidence.bearing})"
     return (
