@@ -192,7 +192,7 @@ def owners_of_changed(
     lost = {
         path
         for path, item in known.items()
-        if path not in present and item.state is not FileState.GONE
+        if path not in present and path not in survey.linked and item.state is not FileState.GONE
     }
     owners = {
         paths[image.file_id]

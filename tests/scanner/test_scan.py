@@ -123,6 +123,36 @@ def test_jobs_and_sizes_of_units_and_windows_change_nothing(bench, tmp_path):
         assert again.rows() == bench.rows()
 
 
+def elsewhere(bench: Bench) -> list[list]:
+    """Return images and findings without the place of the repository."""
+    rows = bench.rows("v_images", "v_findings")
+    return [[value for value in row if value != str(bench.repository)] for row in rows]
+
+
+def test_a_hole_and_written_zeros_are_the_same_but_for_what_is_read(bench, tmp_path):
+    head = toys.disk("full", blocks=1)
+    size = len(head) + 5 * MIB
+    whole = toys.disk("full", blocks=1 + 5 * 1024)[: toys.SET.size]
+    whole += head[toys.SET.size :]
+    written, sparse = Bench(tmp_path / "written", [toys.DISK]), bench
+    written.put("full.disk", whole + bytes(5 * MIB))
+    sparse.put("full.disk", whole)
+    os.truncate(sparse.repository / "full.disk", size)
+    first, second = written.scan(), sparse.scan()
+    assert elsewhere(sparse) == elsewhere(written)
+    assert ruled(second, "full.disk") == ruled(first, "full.disk") == SOUND
+    assert first.bytes_read == size
+    if second.bytes_read == size:
+        pytest.skip("this file system tells nothing of holes")
+    assert second.bytes_read <= 2 * MIB
+    for made in (written, sparse):
+        with (made.repository / "full.disk").open("r+b") as file:
+            file.seek(4 * MIB)
+            file.write(b"x")
+        rows = news(of(made.scan(), "full.disk"))
+        assert [row[0] for row in rows] == [toys.BLOCK]
+
+
 # Damage
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from formats.core.model import Evidence, Inspection, Outcome, PieceOf, Source
 from scanner import recording
+from scanner import scan as module
 from scanner.config import MIB
 from scanner.judge.model import Verdict
 from scanner.ledger.errors import LedgerStorageError
@@ -211,6 +212,27 @@ def test_storage_that_stops_answering_costs_no_progress(bench):
     assert ruled(last, "big.disk") == SOUND
     assert first.bytes_read >= 2 * MIB
     assert last.bytes_read == path.stat().st_size - first.bytes_read
+
+
+def test_a_key_pressed_twice_leaves_no_reader_behind(bench, monkeypatch):
+    # Whoever still reads must be able to hand over, or it waits for ever.
+    for number in range(30):
+        bench.put(f"{number}.disk", toys.disk(f"{number}", blocks=1500))
+    really_join, calls = module.join, []
+
+    def join(threads: object) -> None:
+        calls.append(threads)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        really_join(threads)
+
+    monkeypatch.setattr(module, "join", join)
+    monkeypatch.setattr(recording, "QUEUE_RESULTS_MAX", 1)
+    with pytest.raises(KeyboardInterrupt):
+        bench.scan()
+    assert len(calls) == 2
+    monkeypatch.undo()
+    assert {item.ruling.verdict for item in bench.scan().judgement.images} == {Verdict.SOUND}
 
 
 # The ledger fails
