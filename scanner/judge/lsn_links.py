@@ -12,13 +12,11 @@ from formats.core.model import Bearing, Outcome
 from scanner.judge.cases import Case, Shelf, synthetic
 from scanner.judge.databases import Atlas, Missing, Reason
 from scanner.judge.lsn import BackupSet, Way, backup_set, families, followed, lsn, ways
-from scanner.judge.model import ParentLink, Ruling
+from scanner.judge.model import BY_IDENTITY, BY_LSN, ParentLink, Ruling
 from scanner.ledger.rows import EvidenceRow
 
 SQL_SERVER = "sqlserver_bak"
 LOG_BASE = "chain.log.base"
-BY_LSN = "lsn"
-BY_IDENTITY = "identity"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,14 @@ class Proof:
     restored_at: datetime | None = None
 
 
+BY_IDENTITY = "identity"
+BY_LSN = "lsn"
+BY_NAME = "name"
+BY_GRAMMAR = "file name"
+"""How a parent was found, surest first: the image names its identity; SQL Server's log leads to it;
+the image says what its file is called; nothing but the two files' own names suggests it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParentLink:
     """One parent an image names: ``image_key`` of the image found, or None; how it was linked."""

@@ -7,12 +7,16 @@ is another file, unless the name is of another machine and only one file can be 
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from formats.core.model import Identity, ParentRef
+from formats.core.model import Bearing, Identity, Outcome, ParentRef
 from scanner.judge.cases import Case, Shelf, folder_of, synthetic
-from scanner.judge.model import ParentLink
+from scanner.judge.model import BY_IDENTITY, BY_NAME, ParentLink
 from scanner.ledger.rows import EvidenceRow
+
+
+RENEWED_BY_WRITING = frozenset({"vhdx.data_write_guid"})
+"""Schemes of identities that a program must renew before it writes (MS-VHDX 2.2.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +57,66 @@ def find_parents(
     links = []
     rows = []
     for wanted in case.image.parents:
-        link, row = find_parent(case, wanted, index, shelf)
+        found, link, row = find_parent(case, wanted, index, shelf)
         links.append(link)
         if row is not None:
             rows.append(row)
+        elif found is not None and rewritten_since(case, found):
+            rows.append(changed(case, found, shelf))
     return tuple(links), tuple(rows)
 
 
 def find_parent(
     case: Case, wanted: ParentRef, index: Index, shelf: Shelf
-) -> tuple[ParentLink, EvidenceRow | None]:
+) -> tuple[Case | None, ParentLink, EvidenceRow | None]:
     """Return one image this one needs, or evidence that it is missing."""
     label = describe(wanted)
     if wanted.weak:
         named = meant(case, wanted, index)
         if named is not None:
-            return ParentLink(label, named.key, "name"), None
-        return ParentLink(label, None, "name"), absent(case, label, None, shelf)
+            return named, ParentLink(label, named.key, BY_NAME), None
+        return None, ParentLink(label, None, BY_NAME), absent(case, label, None, shelf)
     found = nearest(case, wanted, index)
     if found is not None:
-        return ParentLink(label, found.key, "identity"), None
+        return found, ParentLink(label, found.key, BY_IDENTITY), None
     alike = next(named_so(case, wanted, index), None)
-    return ParentLink(label, None, "identity"), absent(case, label, alike, shelf)
+    return None, ParentLink(label, None, BY_IDENTITY), absent(case, label, alike, shelf)
+
+
+def rewritten_since(case: Case, parent: Case) -> bool:
+    """Whether a parent was proven once, and written over after this image was there.
+
+    What this image leaves out is then read from other bytes than it was made on. An identity that
+    is new with every write tells that by itself. Where the image was written later still, a whole
+    chain may have been replaced, parent first.
+    """
+    if not RENEWED_BY_WRITING.isdisjoint(item.scheme for item in parent.image.identities):
+        return False
+    rewritten = [file.rewritten_at for file in parent.files if file.rewritten_at is not None]
+    there_since = max(file.first_seen_at for file in case.files)
+    return any(at > there_since for at in rewritten) and last_written(parent) > last_written(case)
+
+
+def last_written(case: Case) -> int:
+    """Return when any file of an image was last written to, in nanoseconds since 1970."""
+    return max(file.mtime_ns for file in case.files)
+
+
+def changed(case: Case, parent: Case, shelf: Shelf) -> EvidenceRow:
+    """Return evidence that a parent was written over: perhaps harmless, and the file cannot tell.
+
+    Merging an image into its parent, for one, leaves what both say together as it was.
+    """
+    file = parent.files[0]
+    row = synthetic(
+        shelf,
+        case.image,
+        "chain.parent.unmodified",
+        "the parent as it was when this image was first seen",
+        f"{file.path!r} was written over since",
+    )
+    doubtful = replace(row.evidence, outcome=Outcome.MISMATCHED, bearing=Bearing.DOUBTFUL)
+    return replace(row, evidence=doubtful)
 
 
 def absent(case: Case, label: str, alike: Case | None, shelf: Shelf) -> EvidenceRow:

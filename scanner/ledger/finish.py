@@ -3,9 +3,9 @@
 import sqlite3
 
 from formats.core.model import Evidence
-from scanner.ledger import baselines, evidence, images, units
+from scanner.ledger import baselines, evidence, history, images, units
 from scanner.ledger.packing import maybe_text, maybe_us, stamp_columns, to_us
-from scanner.results import BaselineAction, FileResult, FileState
+from scanner.results import BaselineAction, BaselineResult, FileResult, FileState
 
 CONFIRMED = frozenset({BaselineAction.ADOPT, BaselineAction.RENEW})
 
@@ -27,6 +27,8 @@ def finish(db: sqlite3.Connection, file_id: int, result: FileResult, now_us: int
         db, file_id, None, evidence.FILE, result.evidence, result.format_revision, found_us
     )
     write_file(db, file_id, result, refused=refused)
+    if result.images:
+        history.remember(db, file_id, now_us)
     if result.state is FileState.READ:
         baselines.settle(db, file_id, result)
     if result.state is not FileState.REFUSED:
@@ -79,6 +81,16 @@ def write_file(db: sqlite3.Connection, file_id: int, result: FileResult, *, refu
                 file_id,
             ),
         )
+    if decision is not None and rewrites(decision, result):
+        db.execute("UPDATE files SET rewritten_us = ? WHERE id = ?", (read_us, file_id))
+
+
+def rewrites(decision: BaselineResult, result: FileResult) -> bool:
+    """Whether a file was read whole, and other bytes were there than the proven ones before."""
+    compared = decision.replaced or decision.compared_bytes > 0
+    return (
+        decision.action is BaselineAction.ADOPT and compared and decision.taken_at == result.read_at
+    )
 
 
 def record_joint(

@@ -12,7 +12,8 @@ def files(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[FileRo
     """Return all files of some repositories, gone ones too, by path."""
     rows = db.execute(
         "SELECT id, repository_id, path, size, allocated_bytes, mtime_ns, state, format,"
-        " format_revision, read_us, unchanged_since_us, bytes_read, first_seen_us, seen_us"
+        " format_revision, read_us, unchanged_since_us, bytes_read, first_seen_us, seen_us,"
+        " rewritten_us"
         " FROM files WHERE repository_id IN (SELECT value FROM json_each(?))"
         " ORDER BY repository_id, path",
         (to_json(repository_ids),),
@@ -33,6 +34,7 @@ def files(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[FileRo
             bytes_read,
             from_us(first_seen_us),
             from_us(seen_us),
+            maybe_time(rewritten_us),
         )
         for (
             number,
@@ -49,6 +51,7 @@ def files(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[FileRo
             bytes_read,
             first_seen_us,
             seen_us,
+            rewritten_us,
         ) in rows
     )
 

@@ -37,7 +37,8 @@ class FileRow:
     """A file of a repository; ``path`` is relative to the repository's root.
 
     ``read_at`` is when the oldest byte of the last complete reading was read, ``unchanged_since``
-    when the baseline it equals was first taken. ``seen_at`` is the last survey that found it (for
+    when the baseline it equals was first taken, ``rewritten_at`` when a reading last found that
+    proven bytes had been written over. ``seen_at`` is the last survey that found it (for
     a gone file: the last that found it while it was there). ``format`` None means no known format.
     """
 
@@ -55,6 +56,7 @@ class FileRow:
     bytes_read: int
     first_seen_at: datetime
     seen_at: datetime
+    rewritten_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,44 @@ class EvidenceRow:
     revision: int | None
     found_at: datetime
     finding_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """What one image measured when it was read; kept when the image is gone or written over.
+
+    Sizes are bytes, unknown is None; ``nonzero_bytes`` counts blocks that are not all zeros.
+    """
+
+    repository_id: int
+    path: str
+    image_index: int
+    format: str | None
+    kind: Kind | None
+    source: str | None
+    created_at: datetime | None
+    mtime_ns: int
+    source_bytes: int | None
+    used_bytes: int | None
+    payload_bytes: int | None
+    needed_bytes: int | None
+    nonzero_bytes: int | None
+    file_bytes: int
+    complete: bool
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceRow:
+    """How much a repository's file system holds, and what a quota allows; unknown is None."""
+
+    repository_id: int
+    total_bytes: int
+    available_bytes: int
+    quota_bytes: int | None
+    quota_used_bytes: int | None
+    read_only: bool
+    measured_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,3 +264,54 @@ CREATE TABLE acknowledgements (
 def m0001_tables(database: Database) -> None:
     """Create every table of the first version."""
     database.executescript(TABLES)
+
+
+HISTORY_AND_SPACE = """
+ALTER TABLE files ADD COLUMN rewritten_us INTEGER;  -- when proven bytes were last found replaced
+
+CREATE TABLE history (                  -- what images measured, kept when they are gone
+    id INTEGER PRIMARY KEY,
+    repository_id INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    image_index INTEGER NOT NULL,
+    format TEXT,
+    kind TEXT,
+    source TEXT,
+    created_us INTEGER,
+    created_zone TEXT CHECK (created_zone IN ('utc', 'local')),
+    mtime_ns INTEGER NOT NULL,
+    source_bytes INTEGER,
+    used_bytes INTEGER,
+    payload_bytes INTEGER,
+    needed_bytes INTEGER,
+    nonzero_bytes INTEGER,
+    file_bytes INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    seen_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX history_image ON history (repository_id, path, image_index, id);
+
+CREATE TABLE spaces (                   -- what a repository's file system held at its last scan
+    repository_id INTEGER PRIMARY KEY REFERENCES repositories ON DELETE CASCADE,
+    total_bytes INTEGER NOT NULL,
+    available_bytes INTEGER NOT NULL,
+    quota_bytes INTEGER,
+    quota_used_bytes INTEGER,
+    read_only INTEGER NOT NULL,
+    measured_us INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO history (repository_id, path, image_index, format, kind, source, created_us,
+    created_zone, mtime_ns, source_bytes, used_bytes, payload_bytes, needed_bytes, nonzero_bytes,
+    file_bytes, complete, seen_us)
+SELECT f.repository_id, f.path, i.image_index, f.format, i.kind, i.source, i.created_us,
+    i.created_zone, f.mtime_ns, i.source_bytes, i.used_bytes, i.payload_bytes, i.needed_bytes,
+    i.seen_nonzero_bytes, f.size, i.complete, f.seen_us
+FROM images i JOIN files f ON f.id = i.file_id ORDER BY i.id;
+"""
+
+
+@MIGRATIONS()
+def m0002_history(database: Database) -> None:
+    """Remember what images measured, and how much space there is."""
+    database.executescript(HISTORY_AND_SPACE)

@@ -19,7 +19,18 @@ from typing import Self
 from formats.core.model import Evidence, Tally
 from scanner.clock import Clock
 from scanner.judge.model import Judgement
-from scanner.ledger import baselines, evidence, files, finish, images, reads, runs, units, verdicts
+from scanner.ledger import (
+    baselines,
+    evidence,
+    files,
+    finish,
+    history,
+    images,
+    reads,
+    runs,
+    units,
+    verdicts,
+)
 from scanner.ledger.errors import LedgerStorageError
 from scanner.ledger.opening import connect_reader, open_writer, require_file, storage_errors
 from scanner.ledger.packing import to_us
@@ -28,10 +39,12 @@ from scanner.ledger.rows import (
     Baseline,
     EvidenceRow,
     FileRow,
+    HistoryRow,
     ImageRow,
     KnownFile,
     RepositoryRow,
     RunRow,
+    SpaceRow,
 )
 from scanner.results import FileResult, Stamps, UnitResult
 
@@ -221,6 +234,7 @@ class Ledger:
         """
         with self._writing() as db:
             files.move(db, repository_id, moves)
+            history.move(db, repository_id, moves)
 
     # The engine
 
@@ -309,6 +323,21 @@ class Ledger:
         """Return all evidence of some repositories, in the order it was recorded."""
         with self._reading() as db:
             return evidence.read(db, repository_ids)
+
+    def history(self, repository_ids: Sequence[int]) -> tuple[HistoryRow, ...]:
+        """Return what images of some repositories measured, also gone ones, as it was seen."""
+        with self._reading() as db:
+            return history.read(db, repository_ids)
+
+    def save_space(self, space: SpaceRow) -> None:
+        """Replace what is known of the space a repository has."""
+        with self._writing() as db:
+            history.write_space(db, space)
+
+    def spaces(self, repository_ids: Sequence[int]) -> tuple[SpaceRow, ...]:
+        """Return the space of some repositories, as far as it was measured."""
+        with self._reading() as db:
+            return history.read_spaces(db, repository_ids)
 
     def traceback(self, file_id: int) -> str | None:
         """Return the error of ours that was met while a file was read, if any."""

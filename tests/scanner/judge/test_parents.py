@@ -1,11 +1,13 @@
 """Who is whose parent: identity before name, and no stranger of the same name."""
 
+from datetime import timedelta
+
 import pytest
 
-from formats.core.model import ParentRef
+from formats.core.model import Identity, ParentRef
 from scanner.judge.model import ParentLink, Verdict
 from scanner.results import FileState
-from tests.scanner.judge.rows import GOOD, Rows, bad, named, of, ruled, wanted
+from tests.scanner.judge.rows import GOOD, OLD, SEEN, Rows, bad, named, of, ruled, wanted
 
 GONE = {"state": FileState.GONE}
 
@@ -255,3 +257,44 @@ def test_findings_of_the_judge_keep_their_names():
         if row.evidence.bad
     }
     assert len(names) == 1
+
+
+# A parent that was written over
+
+
+def chain_with_rewritten_parent(rewritten_at, parent_mtime=SEEN, **parent) -> Rows:
+    rows = Rows()
+    base = {"rewritten_at": rewritten_at, "mtime": parent_mtime}
+    rows.backup("base.qcow2", file=base, **parent)
+    rows.backup("child.qcow2", parents=named("base.qcow2"), file={"mtime": OLD})
+    return rows
+
+
+def test_parent_written_over_after_its_child_was_there_leaves_doubt():
+    rows = chain_with_rewritten_parent(SEEN)
+    assert checks(rows, "child.qcow2") == [
+        ("chain.parent.unmodified", "'base.qcow2' was written over since")
+    ]
+    assert ruled(rows.judged(), "child.qcow2") == (Verdict.UNPROVEN, "doubtful")
+    assert ruled(rows.judged(), "base.qcow2") == (Verdict.SOUND, "proven")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(chain_with_rewritten_parent(None), id="never written over"),
+        pytest.param(chain_with_rewritten_parent(OLD), id="before the child was there"),
+        pytest.param(
+            chain_with_rewritten_parent(SEEN, OLD - timedelta(days=1)), id="the child after it"
+        ),
+        pytest.param(
+            chain_with_rewritten_parent(
+                SEEN, identities=(Identity("vhdx.data_write_guid", "new"),)
+            ),
+            id="an identity that writing renews",
+        ),
+    ],
+)
+def test_parent_that_may_have_been_written_to_leaves_no_doubt(rows):
+    assert checks(rows, "child.qcow2") == []
+    assert ruled(rows.judged(), "child.qcow2") == (Verdict.SOUND, "proven")
