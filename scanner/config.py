@@ -1,7 +1,10 @@
 """Every limit and default of the program, with its name. Sizes are bytes, times seconds."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
+from pathlib import PurePath
 
 MIB = 1 << 20
 
@@ -34,6 +37,9 @@ CONFIRM_BLOCKS_MAX = 256
 
 PROBE_EDGE_BYTES = 128 * 1024
 """Read once at both ends of a file to tell its format."""
+
+SMALL_FILE_BYTES_MAX = PROBE_EDGE_BYTES
+"""A file no larger is read in one go when it is opened, and looked at in memory."""
 
 FINE_READ_BYTES = 4096
 """A failed read is retried in pieces of this size, so that a bad sector costs one piece."""
@@ -74,12 +80,30 @@ SQL_DATABASE_VERSION_MAX = 998
 SQL_STORED_SHARE_MIN = 0.5
 """A finished backup that stores less than this share of what its file list counts is suspicious."""
 
+DATABASE_AGE_MAX = timedelta(days=7)
+"""How old the newest database backup of a machine may be that has image backups too."""
+
+USUAL_MIN = 5
+"""So many earlier backups of a kind tell what is usual of it; with fewer it is being learned."""
+
+USUAL_WINDOW = 60
+"""Only so many of the newest earlier backups tell it, so that what was long ago is forgotten."""
+
+USUAL_SPAN = timedelta(days=8)
+"""How long increments and logs are watched before one is unusual: no two weekdays are alike."""
+
+CONFIG_BYTES_MAX = 1 << 20
+"""A configuration larger than this is none."""
+
 RATE_SMOOTHING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one scan is told. ``jobs`` None means one reader per core, one per spinning disk."""
+    """What one scan is told. ``jobs`` None means one reader per core, one per spinning disk.
+
+    ``excludes_below`` are further excludes, by the folder in which they hold.
+    """
 
     jobs: int | None = None
     excludes: tuple[str, ...] = EXCLUDES
@@ -88,3 +112,13 @@ class Settings:
     settle: timedelta = SETTLE
     window_bytes: int = WINDOW_BYTES
     unit_bytes: int = UNIT_BYTES
+    excludes_below: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def excludes_of(self, folder: PurePath) -> tuple[str, ...]:
+        """Return what is left out in a folder, or wherever a file lies."""
+        below = (
+            excludes
+            for place, excludes in self.excludes_below.items()
+            if folder.is_relative_to(place)
+        )
+        return (*self.excludes, *chain.from_iterable(below))

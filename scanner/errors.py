@@ -1,5 +1,6 @@
 """What a user, or the set-up, can have wrong; each with its exit code."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -11,6 +12,17 @@ class ScannerError(Exception):
 
 class UsageError(ScannerError):
     """The command line asks for something that cannot be done."""
+
+
+class ConfigError(ScannerError):
+    """The configuration says what cannot be meant; ``problems`` has a line for each mistake."""
+
+    def __init__(self, file: str, problems: Sequence[str]) -> None:
+        self.file = file
+        self.problems = tuple(problems)
+        count = f" has {len(self.problems)} mistakes" if len(self.problems) > 1 else ""
+        between = "\n  " if count else " "
+        super().__init__(f"{file!r}{count}:" + "".join(between + item for item in self.problems))
 
 
 class NotThereError(ScannerError):

@@ -19,7 +19,7 @@ from scanner.judge.cases import cases, member_path, shelve
 from scanner.judge.judge import Vocabulary, judge
 from scanner.judge.model import Judgement
 from scanner.ledger.lock import RepositoryLock
-from scanner.ledger.rows import Baseline, KnownFile, RepositoryRow
+from scanner.ledger.rows import Baseline, KnownFile, RepositoryRow, SpaceRow
 from scanner.ledger.store import Ledger
 from scanner.progress import Watcher
 from scanner.recording import RunRecorder, Writer
@@ -28,6 +28,7 @@ from scanner.scopes import Scope, find_scopes, in_scope
 from scanner.sets import Place, conclude_set, whole
 from scanner.survey.choose import must_read, present_revision, renamed
 from scanner.survey.filesystems import SYSTEM_ROOT, rotational
+from scanner.survey.space import space_at
 from scanner.survey.walk import Seen, Survey, hidden_part, relative, walk
 
 RESUMABLE = (FileState.READING, FileState.REFUSED)
@@ -37,7 +38,7 @@ NO_RUN = 0
 
 @dataclass(frozen=True, slots=True)
 class ScanOutcome:
-    """What a scan did, and the judgement of everything in its scope.
+    """What a scan did, and the judgement of everything in its scope, and of the whole ledger.
 
     ``notes`` are things to look into, ``hints`` things to know.
     """
@@ -50,6 +51,7 @@ class ScanOutcome:
     interrupted: bool
     bugs: int
     judgement: Judgement
+    whole: Judgement
     notes: tuple[str, ...]
     hints: tuple[str, ...]
     run_ids: tuple[int, ...]
@@ -123,6 +125,7 @@ def scan(
         stop.is_set(),
         bugs,
         in_scope(judgement, scopes),
+        judgement,
         tuple(note for run in runs for note in notes_of(run)),
         tuple(hint for run in runs for hint in hints_of(run)),
         tuple(run.run_id for run in runs),
@@ -153,14 +156,15 @@ def begin_run(scope: Scope, writer: Writer, tools: Tools) -> Run:
     ledger, repository = tools.ledger, scope.repository
     run_id = ledger.begin_run(repository.id, tools.clock())
     skip = frozenset({ledger.path.resolve().parent})
-    survey = walk(scope.root, scope.path, tools.settings.excludes, skip)
+    survey = walk(scope.root, scope.path, tools.settings.excludes_of(scope.path), skip)
     known = dict(ledger.known_files(repository.id))
     whole_repository = scope.path == scope.root
     moves = renamed(survey.files, known) if whole_repository else {}
     if moves:
         ledger.rename(repository.id, moves)
         known = dict(ledger.known_files(repository.id))
-    ledger.mark_seen(run_id, repository.id, [*(seen.path for seen in survey.files), *survey.linked])
+    present = (*(seen.path for seen in survey.files), *survey.linked)
+    ledger.mark_seen(run_id, repository.id, (path for path in present if path in known))
     now = tools.clock()
     chosen = [
         seen
@@ -186,6 +190,9 @@ def owners_of_changed(
     What was found out about such an image rests on both files; its own stamps say nothing of the
     other one.
     """
+    owning = [image for image in ledger.images([repository.id]) if image.members]
+    if not owning:
+        return []
     paths = {row.id: row.path for row in ledger.files([repository.id])}
     present = {seen.path: seen for seen in survey.files}
     changed = {seen.path for seen in chosen}
@@ -196,7 +203,7 @@ def owners_of_changed(
     }
     owners = {
         paths[image.file_id]
-        for image in ledger.images([repository.id])
+        for image in owning
         for name in image.members
         if member_path(paths[image.file_id], name) in changed | lost
     }
@@ -215,12 +222,13 @@ def enter_unread(
     Files with recorded units are left alone: they are entered as unread already.
     """
     with ledger.transaction():
+        new = ((seen.path, seen.stamps) for seen in chosen if seen.path not in known)
+        ledger.enter_new(repository.id, run_id, new)
         for seen in chosen:
             before = known.get(seen.path)
-            fresh = before is None or (
-                before.state not in RESUMABLE and not before.stamps.same_content(seen.stamps)
-            )
-            if fresh:
+            if before is None or before.state in RESUMABLE:
+                continue
+            if not before.stamps.same_content(seen.stamps):
                 ledger.start_file(repository.id, run_id, seen.path, seen.stamps, None, None)
 
 
@@ -290,6 +298,7 @@ def job_for(run: Run, seen: Seen, tools: Tools) -> Job:
     """Return what the engine must know to read a file."""
     repository_id = run.scope.repository.id
     known = run.known.get(seen.path)
+    absolute = f"{run.scope.root}/{seen.path}"
 
     def recorded(stamps: Stamps, name: str | None, _revision: int | None) -> tuple[UnitResult, ...]:
         if known is None or known.state not in RESUMABLE:
@@ -297,11 +306,13 @@ def job_for(run: Run, seen: Seen, tools: Tools) -> Job:
         return resumed(run, tools, seen.path, stamps, name)
 
     def baseline(identity_key: str | None) -> Baseline | None:
+        if known is None and identity_key is None:
+            return None  # nothing to know it by: neither its path nor its images
         return tools.ledger.baseline(repository_id, seen.path, identity_key)
 
     def present() -> Stamps | None:
         try:
-            return stamps_of((run.scope.root / seen.path).lstat())
+            return stamps_of(os.lstat(absolute))
         except OSError:
             return None
 
@@ -335,7 +346,8 @@ def mark_gone(run: Run, tools: Tools) -> None:
     ledger, repository_id = tools.ledger, run.scope.repository.id
     unseen = set(run.known) - {seen.path for seen in run.survey.files} - set(run.survey.linked)
     hidden = {path for path, _reason in run.survey.unreadable}
-    excluded = (hidden_part(path, tools.settings.excludes) for path in unseen)
+    excludes = tools.settings.excludes_of(run.scope.path)
+    excluded = (hidden_part(path, excludes) for path in unseen)
     hidden |= {part for part in excluded if part is not None}
     # The survey found these, and then they were not there to be opened.
     ledger.mark_seen(NO_RUN, repository_id, sorted(run.recorder.vanished))
@@ -391,10 +403,11 @@ def supported_names() -> frozenset[str]:
 
 
 def finish_runs(runs: Sequence[Run], judgement: Judgement, tools: Tools) -> None:
-    """Record the verdicts and the end of each run."""
+    """Record the verdicts, the space there is now, and the end of each run."""
     for run in runs:
         repository_id = run.scope.repository.id
         tools.ledger.save_verdicts(repository_id, judgement, tools.clock())
+        record_space(run, tools)
         tools.ledger.end_run(
             run.run_id,
             tools.clock(),
@@ -402,6 +415,23 @@ def finish_runs(runs: Sequence[Run], judgement: Judgement, tools: Tools) -> None
             run.recorder.bytes_read,
             None,
         )
+
+
+def record_space(run: Run, tools: Tools) -> None:
+    """Record how much room the repository has; what was known stays where nobody says."""
+    space = space_at(run.scope.root)
+    if space is None:
+        return
+    row = SpaceRow(
+        run.scope.repository.id,
+        space.total_bytes,
+        space.available_bytes,
+        space.quota_bytes,
+        space.quota_used_bytes,
+        space.read_only,
+        tools.clock(),
+    )
+    tools.ledger.save_space(row)
 
 
 def notes_of(run: Run) -> Iterator[str]:

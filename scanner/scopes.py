@@ -1,10 +1,12 @@
 """What a scan was asked to look at, and what of a judgement is about that."""
 
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scanner.errors import NotThereError
+from scanner.errors import NotThereError, UsageError
 from scanner.judge.chains import newest_restorable
 from scanner.judge.model import Chain, JudgedImage, Judgement
 from scanner.ledger.rows import FileRow, RepositoryRow
@@ -37,12 +39,23 @@ def covers(outer: Scope, inner: Scope) -> bool:
 
 
 def real_path(path: Path) -> Path:
-    """Return where a path leads. Raises `NotThereError` where that is nowhere."""
+    """Return where a path leads.
+
+    Raises `NotThereError` where that is nowhere, or a folder that cannot be listed: a repository
+    nobody could look into has no verdict. Raises `UsageError` for a pipe, a socket or a device.
+    """
     try:
-        return path.resolve(strict=True)
+        real = path.resolve(strict=True)
+        mode = real.stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(real).close()
     except OSError as error:
         message = f"{str(path)!r}: {error.strerror}"
         raise NotThereError(message) from error
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        message = f"{str(path)!r}: neither a folder nor a regular file"
+        raise UsageError(message)
+    return real
 
 
 def find_scope(real: Path, ledger: Ledger) -> Scope:

@@ -170,10 +170,11 @@ FORMAT = Format(
     integrity="each header carries an XOR sum; the content is not looked at",
     limitations="media of NTBackup and Backup Exec are walked; their files are not read",
     samples="no real file of another writer than SQL Server seen",
-    checks={**CHECKS, MEDIA_CONTENT: "This version reads the content of the medium."},
+    checks={**CHECKS, MEDIA_CONTENT: "No medium passes yet; the files on it are not read."},
     probe=is_foreign,
     inspect=inspect_foreign,
     extents=no_extents,
     conclude=no_conclusion,
     supported=False,
+    first_bytes=frozenset(b"T"),
 )

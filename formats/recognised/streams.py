@@ -4,7 +4,7 @@ from formats.core.model import Source, WriteModel
 from formats.core.source import starts_with
 from formats.recognised.row import Row, begins, every, piece, stands
 
-POSTGRES_INCREMENTAL_MAGIC = 0xD3AE1F0D
+POSTGRES_INCREMENTAL_MAGIC = (0xD3AE1F0D).to_bytes(4, "little")
 POSTGRES_INCREMENTAL_HEADER_BYTES = 12
 BACULA_BLOCK_HEADER_BYTES = 24
 
@@ -18,16 +18,13 @@ def _is_bacula(source: Source) -> bool:
     return block_bytes >= BACULA_BLOCK_HEADER_BYTES
 
 
-def _is_postgres_incremental(source: Source) -> bool:
+def _has_room_for_blocks(source: Source) -> bool:
     # Magic, block count, truncation length, then the numbers of the blocks.
     header = piece(source, 0, POSTGRES_INCREMENTAL_HEADER_BYTES)
     if len(header) < POSTGRES_INCREMENTAL_HEADER_BYTES:
         return False
     block_count = int.from_bytes(header[4:8], "little")
-    return (
-        int.from_bytes(header[:4], "little") == POSTGRES_INCREMENTAL_MAGIC
-        and POSTGRES_INCREMENTAL_HEADER_BYTES + 4 * block_count <= source.size
-    )
+    return POSTGRES_INCREMENTAL_HEADER_BYTES + 4 * block_count <= source.size
 
 
 ROWS = (
@@ -113,7 +110,7 @@ ROWS = (
         name="postgres_incremental",
         title="PostgreSQL incremental file",
         suffixes=(),
-        test=_is_postgres_incremental,
+        test=every(begins(POSTGRES_INCREMENTAL_MAGIC), _has_room_for_blocks),
         write_model=WriteModel.WRITE_ONCE,
         reference="PostgreSQL source, backup/basebackup_incremental.h: INCREMENTAL_MAGIC",
         seen="PostgreSQL 18",

@@ -38,12 +38,6 @@ def _is_veeam_metadata(source: Source) -> bool:
     return text.startswith(b"<") and b"<BackupMeta" in text
 
 
-def _is_shadowprotect(source: Source) -> bool:
-    # Published lists give "SPFI" with a binary number behind it, and "SPVB" alone. Letters alone
-    # could open a text, so a binary byte behind them is asked for (assumed for "SPVB").
-    return starts_with(source, b"SPFI\x00\x02\x00\x00") or starts_with(source, b"SPVB\x00")
-
-
 # Macrium's own data stands at offset 0 and may be anything, so its footer is asked before all
 # that only looks at the start of a file.
 FOOTED = (
@@ -51,7 +45,7 @@ FOOTED = (
         name="macrium_checkpoint",
         title="Macrium Reflect checkpoint (no backup by itself)",
         suffixes=(".metadata",),
-        test=_is_checkpoint,
+        test=every(begins(bytes(4)), _is_checkpoint),
         write_model=WriteModel.REWRITTEN,
         reference=MACRIUM_LAYOUT,
         seen="Macrium Reflect X",
@@ -83,7 +77,7 @@ ROWS = (
         name="veeam_metadata",
         title="Veeam chain metadata (VBM)",
         suffixes=(".vbm",),
-        test=_is_veeam_metadata,
+        test=every(begins(b"<", UTF8_BOM + b"<"), _is_veeam_metadata),
         write_model=WriteModel.REWRITTEN,
         reference="a real .vbm of 2015, outer version 36",
         seen="Veeam Backup & Replication of 2015",
@@ -141,7 +135,9 @@ ROWS = (
         name="shadowprotect",
         title="ShadowProtect image",
         suffixes=(".spf", ".spi", ".sp1"),
-        test=_is_shadowprotect,
+        # Published lists give "SPFI" with a binary number behind it, and "SPVB" alone. Letters
+        # alone could open a text, so a binary byte behind them is asked for (assumed for "SPVB").
+        test=begins(b"SPFI\x00\x02\x00\x00", b"SPVB\x00"),
         write_model=WriteModel.WRITE_ONCE,
         reference=f"{PHOTOREC} (SPFI); filesignature.org (SPVB)",
     ),

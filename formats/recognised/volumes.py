@@ -135,10 +135,10 @@ def _is_xfs(source: Source) -> bool:
 
 def _is_lvm(source: Source) -> bool:
     # The label may stand in any of the first four sectors; its type is 24 bytes in.
-    starts = range(0, LVM_LABEL_SECTORS * SECTOR_BYTES, SECTOR_BYTES)
+    head = piece(source, 0, LVM_LABEL_SECTORS * SECTOR_BYTES)
     return any(
-        starts_with(source, b"LABELONE", start) and starts_with(source, b"LVM2 001", start + 24)
-        for start in starts
+        head.startswith(b"LABELONE", start) and head.startswith(b"LVM2 001", start + 24)
+        for start in range(0, len(head), SECTOR_BYTES)
     )
 
 
@@ -166,7 +166,7 @@ ROWS = (
     _raw(
         "xfs_volume",
         "XFS file system",
-        _is_xfs,
+        every(begins(b"XFSB"), _is_xfs),
         "XFS Algorithms & Data Structures, Superblocks",
         "mkfs.xfs",
     ),
@@ -202,7 +202,7 @@ ROWS = (
     _raw(
         "fat_volume",
         "FAT file system",
-        _is_fat,
+        every(begins(b"\xe9", b"\xeb"), _is_fat),
         "Microsoft, FAT General Overview 1.03, Boot Sector and BPB",
         "mkfs.fat (FAT32)",
     ),

@@ -1,19 +1,17 @@
 """Compressors and archives: what they wrap is not looked at yet."""
 
 from formats.core.model import Source, WriteModel
-from formats.core.source import starts_with
-from formats.recognised.row import Row, begins, piece
+from formats.recognised.row import Row, begins, every, piece
 
 GZIP_FLAGS_RESERVED = 0xE0
 TAR_HEADER_BYTES = 512
 TAR_SUM = slice(148, 156)
 
 
-def _is_gzip(source: Source) -> bool:
+def _has_gzip_flags(source: Source) -> bool:
     # RFC 1952, 2.3.1: method 8 is the only one, and reserved flags must be zero.
     flags = piece(source, 3, 1)
-    begins_so = starts_with(source, b"\x1f\x8b\x08")
-    return begins_so and bool(flags) and not flags[0] & GZIP_FLAGS_RESERVED
+    return bool(flags) and not flags[0] & GZIP_FLAGS_RESERVED
 
 
 def _is_tar(source: Source) -> bool:
@@ -31,7 +29,7 @@ ROWS = (
         name="gzip",
         title="gzip file",
         suffixes=(".gz", ".tgz"),
-        test=_is_gzip,
+        test=every(begins(b"\x1f\x8b\x08"), _has_gzip_flags),
         write_model=WriteModel.WRITE_ONCE,
         reference="RFC 1952",
         seen="gzip 1.12, pigz",

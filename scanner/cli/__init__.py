@@ -9,6 +9,9 @@ import click
 
 from scanner.cli.ack import ack
 from scanner.cli.bak import bak
+from scanner.cli.calendar import calendar_command
+from scanner.cli.config import config
+from scanner.cli.forecast import forecast_command
 from scanner.cli.options import World
 from scanner.cli.questions import explain, formats_command, status
 from scanner.cli.scan import scan_command
@@ -36,7 +39,17 @@ def commands() -> None:
     """
 
 
-for command in (scan_command, status, explain, ack, formats_command, bak):
+for command in (
+    scan_command,
+    status,
+    explain,
+    calendar_command,
+    forecast_command,
+    ack,
+    formats_command,
+    bak,
+    config,
+):
     command.epilog = EPILOG if command in (scan_command, status) else None
     commands.add_command(command)
 

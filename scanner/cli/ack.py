@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from scanner.cli.options import World, ledger_option
+from scanner.cli.options import World, config_option, ledger_option
 from scanner.cli.printing import write_text
 from scanner.cli.reports import ledger_report
 from scanner.errors import UsageError
@@ -25,9 +25,16 @@ from scanner.outlets.report import Report, advice_named, evidence_named
 )
 @click.option("--reason", required=True, metavar="TEXT", help="Why; shown with the finding.")
 @ledger_option
+@config_option
 @click.pass_obj
 def ack(
-    world: World, *, finding: str, until: datetime, reason: str, ledger_path: Path | None
+    world: World,
+    *,
+    finding: str,
+    until: datetime,
+    reason: str,
+    ledger_path: Path | None,
+    config_path: Path | None,
 ) -> None:
     """Accept FINDING until a day: it is still shown, and no longer decides the exit code."""
     now = world.clock()
@@ -38,9 +45,10 @@ def ack(
     if not reason.strip():
         message = "--reason is empty"
         raise UsageError(message)
+    expectations = world.expectations(config_path)
     place = world.ledger_place(ledger_path)
     with Ledger.open(place, world.clock, create=False) as ledger:
-        report = ledger_report(world, ledger)
+        report = ledger_report(world, ledger, expectations=expectations)
         said = meaning(report, finding)
         if said is None:
             message = f"the ledger knows no finding {finding!r}"

@@ -10,7 +10,7 @@ import click
 import formats
 from formats.core.model import Inspection
 from formats.core.source import EdgeCached
-from scanner.cli.options import World, json_option, ledger_option
+from scanner.cli.options import World, config_option, json_option, ledger_option, settings_of
 from scanner.cli.printing import write_struct, write_text
 from scanner.config import PROBE_EDGE_BYTES, Settings
 from scanner.engine.storage import FileStorage
@@ -136,6 +136,7 @@ def write_rows(file: Path, rows: Rows, *, as_json: bool, as_csv: bool) -> int:
 )
 @click.option("--tsql", "as_tsql", is_flag=True, help="Print the RESTORE statements.")
 @ledger_option
+@config_option
 @json_option
 @click.pass_obj
 def restore_plan_command(
@@ -145,6 +146,7 @@ def restore_plan_command(
     at: str | None,
     as_tsql: bool,
     ledger_path: Path | None,
+    config_path: Path | None,
     as_json: bool,
 ) -> int:
     """Say which backups restore DATABASE, in order, and to which times it can be restored.
@@ -156,8 +158,9 @@ def restore_plan_command(
     if as_tsql and as_json:
         message = "--json and --tsql exclude each other"
         raise UsageError(message)
+    settings = settings_of(world.expectations(config_path))
     with Ledger.open(world.ledger_place(ledger_path), world.clock, create=False) as ledger:
-        report = plan_report(world, ledger, database, moment)
+        report = plan_report(world, ledger, settings, database, moment)
     if as_json:
         write_struct(restore_plan.plan_out(report))
     elif as_tsql and report.plan is not None:
@@ -177,10 +180,12 @@ def parse_time(said: str) -> datetime:
         raise UsageError(message) from error
 
 
-def plan_report(world: World, ledger: Ledger, name: str, at: datetime | None) -> PlanReport:
+def plan_report(
+    world: World, ledger: Ledger, settings: Settings, name: str, at: datetime | None
+) -> PlanReport:
     """Put together what is known of a database."""
     repositories, now = ledger.repositories(), world.clock()
-    judgement = judge_ledger(ledger, repositories, now, settings=Settings())
+    judgement = judge_ledger(ledger, repositories, now, settings=settings)
     sets = judged_sets(judgement.images)
     known = ways(sets)
     found = named(databases(sets), name)

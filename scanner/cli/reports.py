@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import formats
-from scanner.cli.options import World
+from scanner.ahead import asked_about, look_ahead
+from scanner.cli.options import World, settings_of
 from scanner.config import Settings
-from scanner.judge.advice import Severity, advise
+from scanner.expectations import Expectations
+from scanner.judge.advice import Advice, Severity
 from scanner.judge.model import Judgement
+from scanner.judge.outlook import Outlook
 from scanner.ledger.rows import RepositoryRow, RunRow
 from scanner.ledger.store import Ledger
-from scanner.outlets.exit_codes import Circumstances, ExitCode, FailOn, exit_code
+from scanner.outlets.exit_codes import Circumstances, ExitCode, FailOn, exit_code, exit_meaning
 from scanner.outlets.report import Report, RunFacts
 from scanner.outlets.version import version
 from scanner.scan import ScanOutcome, judge_ledger
@@ -24,6 +27,7 @@ def scan_report(
     outcome: ScanOutcome,
     fail_on: FailOn,
     stopped_by: ExitCode | None,
+    expectations: Expectations,
 ) -> Report:
     """Return the report of a scan that just ended."""
     run = RunFacts(
@@ -44,6 +48,12 @@ def scan_report(
         settings,
         outcome.repositories,
         outcome.judgement,
+        asked_about(
+            ahead(world, ledger, outcome.whole, expectations),
+            outcome.scopes,
+            outcome.judgement,
+            len(ledger.repositories()),
+        ),
         circumstances,
         fail_on,
         run=run,
@@ -53,9 +63,16 @@ def scan_report(
     )
 
 
-def ledger_report(world: World, ledger: Ledger, fail_on: FailOn = FailOn.WEAKENED) -> Report:
+def ledger_report(
+    world: World,
+    ledger: Ledger,
+    fail_on: FailOn = FailOn.WEAKENED,
+    expectations: Expectations | None = None,
+) -> Report:
     """Return the report of what the ledger knows; no repository is touched."""
-    repositories, settings = ledger.repositories(), Settings()
+    expected = Expectations() if expectations is None else expectations
+    settings = settings_of(expected)
+    repositories = ledger.repositories()
     runs = [run for row in repositories for run in ledger.runs(row.id, limit=1)]
     newest = max(runs, key=lambda run: run.started_at, default=None)
     judgement = judge_ledger(ledger, repositories, world.clock(), settings=settings)
@@ -65,6 +82,7 @@ def ledger_report(world: World, ledger: Ledger, fail_on: FailOn = FailOn.WEAKENE
         settings,
         repositories,
         judgement,
+        ahead(world, ledger, judgement, expected),
         Circumstances(warnings=len(ledger.notes)),
         fail_on,
         run=None if newest is None else _facts(newest),
@@ -79,6 +97,7 @@ def _report(
     settings: Settings,
     repositories: Sequence[RepositoryRow],
     judgement: Judgement,
+    outlook: Outlook,
     circumstances: Circumstances,
     fail_on: FailOn,
     *,
@@ -99,24 +118,46 @@ def _report(
             acknowledged=frozenset(row.finding_id for row in accepted),
         )
         effective = in_scope(effective, scopes) if scopes else effective
-    # Advice is about whole databases: of a part of a repository it would miss what lies elsewhere.
-    whole = all(scope.path == scope.root for scope in scopes)
-    advice = advise(judgement.images, now) if whole else ()
+    advice = outlook.advice
     names = {row.finding_id for row in accepted}
-    warnings = sum(item.severity is Severity.WARNING and item.id not in names for item in advice)
-    weighed = replace(circumstances, warnings=circumstances.warnings + warnings)
+    warnings = [item.id in names for item in advice if item.severity is Severity.WARNING]
+    weighed = replace(
+        circumstances,
+        warnings=circumstances.warnings + warnings.count(False),
+        accepted_warnings=warnings.count(True),
+    )
     return Report(
         now=now,
         repositories=concerned(ledger, repositories, judgement),
         judgement=judgement,
         exit_code=exit_code(effective, weighed, fail_on),
-        advice=advice,
+        exit_meaning=exit_meaning(judgement, effective, weighed, fail_on),
+        advice=in_order(advice),
+        outlook=outlook,
+        zone=world.zone(),
         acknowledgements=accepted,
         run=run,
         notes=notes,
         fresh=fresh,
         version=version(),
         formats=formats.FORMATS,
+    )
+
+
+def ahead(
+    world: World, ledger: Ledger, judgement: Judgement, expectations: Expectations
+) -> Outlook:
+    """Return the outlook of everything the ledger knows."""
+    now = world.clock()
+    accepted = frozenset(row.finding_id for row in ledger.acknowledgements(now))
+    return look_ahead(ledger, judgement, expectations, world.zone(), now, accepted)
+
+
+def in_order(advice: Sequence[Advice]) -> tuple[Advice, ...]:
+    """Return warnings first, then by source and rule."""
+    order = list(Severity)
+    return tuple(
+        sorted(advice, key=lambda item: (order.index(item.severity), item.source, item.rule))
     )
 
 

@@ -9,11 +9,18 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from scanner.cli.options import World, fail_on_option, json_option, ledger_option
+from scanner.cli.options import (
+    World,
+    config_option,
+    fail_on_option,
+    json_option,
+    ledger_option,
+    settings_of,
+)
 from scanner.cli.printing import write_bytes, write_rendered, write_struct
 from scanner.cli.reports import scan_report
 from scanner.cli.signals import stopping
-from scanner.config import EXCLUDES, Settings
+from scanner.config import EXCLUDES
 from scanner.errors import UsageError
 from scanner.ledger.store import Ledger
 from scanner.outlets import document, ndjson, text
@@ -22,13 +29,19 @@ from scanner.outlets.progress import Bugs, LiveProgress, PlainProgress, Several
 from scanner.outlets.report import Report
 from scanner.progress import Watcher
 from scanner.scan import record_exit_code, scan
+from scanner.scopes import real_path
 
 
 @click.command("scan")
 @click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
+    "paths",
+    nargs=-1,
+    # Whether a path can be read is no matter of usage: it has an exit code of its own.
+    type=click.Path(path_type=Path, readable=False),
+    metavar="[PATH]...",
 )
 @ledger_option
+@config_option
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Readers per device.")
 @json_option
 @click.option("--ndjson", "as_ndjson", is_flag=True, help="Print one JSON object a line.")
@@ -48,6 +61,7 @@ def scan_command(
     *,
     paths: tuple[Path, ...],
     ledger_path: Path | None,
+    config_path: Path | None,
     jobs: int | None,
     as_json: bool,
     as_ndjson: bool,
@@ -56,11 +70,20 @@ def scan_command(
     reread: bool,
     fail_on: str,
 ) -> int:
-    """Survey, read and judge everything under the paths."""
+    """Survey, read and judge everything under the paths.
+
+    Without PATH these are the repositories of the configuration.
+    """
     if as_json and as_ndjson:
         message = "--json and --ndjson exclude each other"
         raise UsageError(message)
-    settings = Settings(jobs=jobs, excludes=(*EXCLUDES, *excludes), reread=reread)
+    expectations = world.expectations(config_path)
+    paths = paths or tuple(Path(item.path) for item in expectations.repositories)
+    if not paths:
+        raise click.MissingParameter(param_hint="'PATH...'", param_type="argument")
+    for path in paths:
+        real_path(path)  # before a ledger is begun for a repository that cannot be looked into
+    settings = settings_of(expectations, jobs=jobs, excludes=excludes, reread=reread)
     bugs = Bugs()
     quiet: list[Watcher] = [bugs]
     if as_ndjson:
@@ -72,7 +95,9 @@ def scan_command(
             watching(world, quiet, shown=not no_progress) as watcher,
         ):
             outcome = scan(paths, ledger, settings, watcher=watcher, stop=stop, clock=world.clock)
-        report = scan_report(world, ledger, settings, outcome, FailOn(fail_on), caught.code)
+        report = scan_report(
+            world, ledger, settings, outcome, FailOn(fail_on), caught.code, expectations
+        )
         record_exit_code(ledger, outcome, report.exit_code)
     for met in bugs.met():
         click.echo(met, err=True)

@@ -21,7 +21,7 @@ from scanner.config import (
 )
 from scanner.findings import finding_id
 from scanner.judge.databases import Database, databases
-from scanner.judge.lsn import BackupSet, instant, judged_sets, text
+from scanner.judge.lsn import USABLE, BackupSet, instant, judged_sets, text
 from scanner.judge.model import JudgedImage
 from scanner.results import FileState
 
@@ -170,11 +170,15 @@ def in_full_recovery(subject: Subject, last: BackupSet) -> bool:
 
 
 def full_too_old(subject: Subject) -> Said:
-    """The last full backup was too long ago."""
+    """The last full backup that can be used was too long ago.
+
+    Where none can be used, findings say so.
+    """
     dated = [item for item in subject.fulls if item.finished is not None]
-    if not dated:
+    usable = [item for item in dated if item.verdict <= USABLE]
+    if not usable:
         return None
-    last, newest = dated[-1], subject.newest
+    last, newest = usable[-1], subject.newest
     age = subject.age(last)
     if age <= SQL_FULL_AGE_MAX:
         return None
@@ -183,7 +187,11 @@ def full_too_old(subject: Subject) -> Said:
         if newest.key == last.key
         else f"the newest backup of any kind {days(subject.age(newest))}"
     )
-    sentence = f"the last full backup is {days(age)} old ({last.path!r}), {others}"
+    name, passed_over = "the last full backup", dated[-1]
+    if passed_over.key != last.key:
+        name = "the last usable full backup"
+        others += f"; a newer one ({passed_over.path!r}) is {passed_over.verdict.word}"
+    sentence = f"{name} is {days(age)} old ({last.path!r}), {others}"
     return subject.severity, sentence
 
 

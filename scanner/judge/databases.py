@@ -158,13 +158,17 @@ class Atlas:
         fulls = [item.last_lsn for item in family if item.is_full]
         return cls(by_fork, family, min(fulls, default=None))
 
+    def is_older(self, item: BackupSet) -> bool:
+        """Whether a set ends before every full of the family."""
+        return self.first_full is not None and item.last_lsn < self.first_full
+
     def lacking(self, item: BackupSet) -> Missing:
         """Say why nothing leads to a set."""
         if item.is_differential:
-            return Missing(item, Reason.BASE)
+            return Missing(item, Reason.OLDER if self.is_older(item) else Reason.BASE)
         if self.first_full is None:
             return Missing(item, Reason.FULL)
-        if item.last_lsn < self.first_full:
+        if self.is_older(item):
             return Missing(item, Reason.OLDER)
         before = [
             found

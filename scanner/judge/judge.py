@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from formats.core.model import Bearing
+from scanner.judge.by_name import NOTHING, parents_by_name
 from scanner.judge.cases import Case, Shelf, cases, member_path, shelve
 from scanner.judge.chains import chains
 from scanner.judge.lsn_links import link_backups
@@ -88,11 +89,17 @@ def judge(
     everything = list(cases(shelf, vocabulary.supported))
     index = index_cases(everything)
     alone: dict[int, Alone] = {}
+    by_name = parents_by_name(everything, shelf)
     for case in everything:
-        alone[case.key] = judged_alone(case, *find_parents(case, index, shelf), terms)
+        links, missing = find_parents(case, index, shelf)
+        named = by_name.get(case.key, NOTHING)
+        alone[case.key] = judged_alone(
+            case, (*links, *named.links), (*missing, *named.missing), terms
+        )
     own = {key: one.ruling for key, one in alone.items()}
+    by_key = {case.key: case for case in everything}
     for key, linked in link_backups(everything, own, shelf):
-        alone[key] = judged_alone(alone[key].case, linked.links, linked.missing, terms)
+        alone[key] = judged_alone(by_key[key], linked.links, linked.missing, terms)
     paths = along_paths(
         {key: one.ruling for key, one in alone.items()},
         {key: parent_keys(one.links) for key, one in alone.items()},

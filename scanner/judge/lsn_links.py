@@ -17,6 +17,8 @@ from scanner.ledger.rows import EvidenceRow
 
 SQL_SERVER = "sqlserver_bak"
 LOG_BASE = "chain.log.base"
+LEFT_OVER = "chain.backup.left-over"
+"""Kept longer than the full it needs, as a retention does that counts each kind for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ def link_backups(
             elif item.is_log:
                 row = evidence(backups[item.key], atlas.lacking(item), doubt, shelf)
                 yield item.key, Linked((ParentLink(wanted(item), None, BY_LSN),), (row,))
+            elif atlas.is_older(item):
+                row = left_over(backups[item.key], shelf)
+                yield item.key, Linked((ParentLink(base_of(item), None, BY_IDENTITY),), (row,))
 
 
 def sets_of(backups: Mapping[int, Case], own: Mapping[int, Ruling]) -> list[BackupSet]:
@@ -63,8 +68,24 @@ def sets_of(backups: Mapping[int, Case], own: Mapping[int, Ruling]) -> list[Back
 def link_to(way: Way, parent: BackupSet) -> ParentLink:
     """Return the link to the set restored before another one."""
     if way.item.is_differential:
-        return ParentLink(f"sqlserver.backup_set_guid:{parent.guid}", parent.key, BY_IDENTITY)
+        return ParentLink(base_of(way.item), parent.key, BY_IDENTITY)
     return ParentLink(wanted(way.item), parent.key, BY_LSN)
+
+
+def base_of(item: BackupSet) -> str:
+    """Say which full a differential is applied to."""
+    return f"sqlserver.backup_set_guid:{item.base_guid}"
+
+
+def left_over(case: Case, shelf: Shelf) -> EvidenceRow:
+    """Return evidence that a backup is older than every full of its database."""
+    return synthetic(
+        shelf,
+        case.image,
+        LEFT_OVER,
+        "a full backup of this database as old as this one",
+        "every full backup of this database is newer",
+    )
 
 
 def wanted(item: BackupSet) -> str:
@@ -108,6 +129,8 @@ def is_locked(case: Case) -> bool:
 
 def evidence(case: Case, missing: Missing, doubt: Doubt, shelf: Shelf) -> EvidenceRow:
     """Return evidence that nothing leads to a log."""
+    if missing.reason is Reason.OLDER:
+        return left_over(case, shelf)
     expected = f"a backup that ends at LSN {missing.item.first_lsn} or behind it"
     row = synthetic(shelf, case.image, LOG_BASE, expected, missing.text)
     may = doubt.on(missing)

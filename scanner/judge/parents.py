@@ -14,7 +14,6 @@ from scanner.judge.cases import Case, Shelf, folder_of, synthetic
 from scanner.judge.model import BY_IDENTITY, BY_NAME, ParentLink
 from scanner.ledger.rows import EvidenceRow
 
-
 RENEWED_BY_WRITING = frozenset({"vhdx.data_write_guid"})
 """Schemes of identities that a program must renew before it writes (MS-VHDX 2.2.2.1)."""
 

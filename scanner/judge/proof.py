@@ -7,12 +7,17 @@ from scanner.judge.cases import Case
 from scanner.judge.model import Proof
 from scanner.results import FileState
 
+NOT_STRUCTURE = ("baseline.", "storage.", "generic.")
+"""Checks of the scanner's own: whether bytes are the same as before, or can be read at all, says
+nothing of what the format makes of them."""
+
 
 def proof_of(case: Case) -> Proof:
     """Return the proof record of one image by itself."""
-    read_at = oldest([file.read_at for file in case.files])
+    looked_at = oldest([file.read_at for file in case.files])
     if any(file.state is not FileState.READ for file in case.files):
-        read_at = None
+        looked_at = None
+    read_at = looked_at if everything_read(case) else None
     since = newest([file.unchanged_since for file in case.files])
     vouched = sum(row.evidence.vouched_bytes for row in case.evidence)
     needed = case.own_bytes
@@ -21,25 +26,34 @@ def proof_of(case: Case) -> Proof:
     vouched = min(vouched, needed)
     structure = structure_proven(case)
     return Proof(
-        structure_at=read_at if structure else None,
+        structure_at=looked_at if structure else None,
         read_at=read_at,
         unchanged_since=since if since is not None and read_at is not None else None,
-        checksums_at=read_at if vouched and structure else None,
+        checksums_at=looked_at if vouched and structure else None,
         bytes_vouched=vouched,
         bytes_needed=needed,
     )
 
 
 def structure_proven(case: Case) -> bool:
-    """Whether the file's own account of itself was followed to its end and holds."""
+    """Whether the file's own account of itself was followed to its end and holds.
+
+    Only the format's checks say so, and the scanner's on the pieces of a set.
+    """
     if not case.supported or not all(piece.complete for piece in case.pieces):
         return False
     return not any(
         row.evidence.bad
         and row.evidence.outcome is not Outcome.UNSUPPORTED
         and row.evidence.bearing is not Bearing.REDUNDANT
+        and not row.evidence.check.startswith(NOT_STRUCTURE)
         for row in case.evidence
     )
+
+
+def everything_read(case: Case) -> bool:
+    """Whether the storage gave every byte that was asked for."""
+    return not any(row.evidence.outcome is Outcome.UNREADABLE for row in case.evidence)
 
 
 def oldest(times: list[datetime | None]) -> datetime | None:

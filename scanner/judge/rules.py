@@ -125,6 +125,11 @@ def member_missing(case: Case, _settle: timedelta) -> Finding | None:
     return found if check.startswith(("chain.", "set.")) else None
 
 
+def left_over(case: Case, _settle: timedelta) -> Finding | None:
+    """Nothing leads to it any more: it was kept longer than the full it belongs to."""
+    return named(case, "chain.backup.left-over")
+
+
 def stalled(case: Case, _settle: timedelta) -> Finding | None:
     """The writer never finished, and nobody has written for a while."""
     return unfinished(case)
@@ -232,6 +237,7 @@ RULES: tuple[Rule, ...] = (
     Rule("being-written", Verdict.UNPROVEN, being_written, "unfinished, and written to just now"),
     Rule("storage-fails", Verdict.DAMAGED, storage_fails, "the storage refuses needed bytes"),
     Rule("bytes-wrong", Verdict.DAMAGED, bytes_wrong, "needed bytes are wrong"),
+    Rule("left-over", Verdict.INCOMPLETE, left_over, "older than every full it could need"),
     Rule("member-missing", Verdict.INCOMPLETE, member_missing, "an image it needs is missing"),
     Rule("bytes-missing", Verdict.INCOMPLETE, bytes_missing, "needed bytes are missing"),
     Rule("stalled", Verdict.INCOMPLETE, stalled, "the writer never finished"),

@@ -88,6 +88,32 @@ def enter(
     return int(number)
 
 
+def enter_new(
+    db: sqlite3.Connection,
+    repository_id: int,
+    run_id: int,
+    found: Iterable[tuple[str, Stamps]],
+    now_us: int,
+) -> None:
+    """Enter files the ledger has never seen, as being read."""
+    db.executemany(
+        "INSERT INTO files (repository_id, path, size, mtime_ns, ctime_ns, inode, allocated_bytes,"
+        " state, first_seen_us, seen_us, seen_run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                repository_id,
+                to_text(path),
+                *stamp_columns(stamps),
+                FileState.READING,
+                now_us,
+                now_us,
+                run_id,
+            )
+            for path, stamps in found
+        ),
+    )
+
+
 def start(
     db: sqlite3.Connection,
     file_id: int,

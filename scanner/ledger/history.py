@@ -23,6 +23,8 @@ MEASURED = (
     "format",
     "kind",
     "source",
+    "piece_number",
+    "piece_count",
     "created_us",
     "created_zone",
     "mtime_ns",
@@ -38,7 +40,8 @@ MEASURED = (
 REMEMBER = f"""
     INSERT INTO history (repository_id, path, image_index, seen_us, {", ".join(MEASURED)})
     SELECT f.repository_id, f.path, i.image_index, :seen_us, f.format, i.kind, i.source,
-        i.created_us, i.created_zone, f.mtime_ns, i.source_bytes, i.used_bytes, i.payload_bytes,
+        json_extract(i.piece, '$.number'), json_extract(i.piece, '$.count'), i.created_us,
+        i.created_zone, f.mtime_ns, i.source_bytes, i.used_bytes, i.payload_bytes,
         i.needed_bytes, i.seen_nonzero_bytes, f.size, i.complete
     FROM images i JOIN files f ON f.id = i.file_id
         LEFT JOIN history h ON h.id = (
@@ -102,6 +105,8 @@ def history_row(row: Sequence[Any]) -> HistoryRow:
         format=maybe_from_text(found["format"]),
         kind=None if found["kind"] is None else KINDS[found["kind"]],
         source=maybe_from_text(found["source"]),
+        piece_number=found["piece_number"],
+        piece_count=found["piece_count"],
         created_at=from_zoned(found["created_us"], found["created_zone"]),
         mtime_ns=found["mtime_ns"],
         source_bytes=found["source_bytes"],

@@ -86,7 +86,7 @@ def open_writer(path: Path, now: datetime) -> tuple[sqlite3.Connection, tuple[st
 def require_file(path: Path) -> None:
     """Raise where there is no ledger, for commands that only look."""
     if not path.is_file():
-        message = f"there is no ledger at {str(path)!r}"
+        message = f"there is no ledger at {str(path)!r}: bakproof scan begins one"
         raise NotThereError(message)
 
 

@@ -27,6 +27,9 @@ RAW, ZLIB = 0, 1
 ZLIB_LEVEL = 1
 """Tallies are many small integers: the fastest level already takes most of the air out."""
 
+UNPACKED_BYTES = DIGEST_BYTES
+"""A single digest is not worth a try: most files are small and have no more."""
+
 ESCAPE = "\ufffd"
 UNWRITABLE = re.compile("[\\x00\ud800-\udfff\ufffd]")
 ESCAPED = re.compile(ESCAPE + "([0-9a-f]{4})")
@@ -74,7 +77,9 @@ def from_zoned(us: int | None, zone: str | None) -> datetime | None:
 
 def to_whole(number: int | None) -> int | None:
     """Return a number SQLite can hold: a damaged field may claim more bytes than 64 bits count."""
-    return None if number is None else max(-INT64_MAX, min(number, INT64_MAX))
+    if number is None or -INT64_MAX <= number <= INT64_MAX:
+        return number
+    return INT64_MAX if number > 0 else -INT64_MAX
 
 
 def to_signed(number: int) -> int:
@@ -158,6 +163,8 @@ def _mapped(value: Any, change: Any) -> Any:  # noqa: ANN401 - JSON has no narro
 
 def pack(content: bytes) -> tuple[int, bytes]:
     """Return how the blob is packed, and the blob: compressed only where that is smaller."""
+    if len(content) <= UNPACKED_BYTES:
+        return RAW, content
     squeezed = zlib.compress(content, ZLIB_LEVEL)
     return (ZLIB, squeezed) if len(squeezed) < len(content) else (RAW, content)
 

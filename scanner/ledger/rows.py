@@ -106,6 +106,7 @@ class EvidenceRow:
 class HistoryRow:
     """What one image measured when it was read; kept when the image is gone or written over.
 
+    An image in several files has a row for each piece: ``piece_number`` of ``piece_count``.
     Sizes are bytes, unknown is None; ``nonzero_bytes`` counts blocks that are not all zeros.
     """
 
@@ -115,6 +116,8 @@ class HistoryRow:
     format: str | None
     kind: Kind | None
     source: str | None
+    piece_number: int | None
+    piece_count: int | None
     created_at: datetime | None
     mtime_ns: int
     source_bytes: int | None

@@ -277,6 +277,8 @@ CREATE TABLE history (                  -- what images measured, kept when they 
     format TEXT,
     kind TEXT,
     source TEXT,
+    piece_number INTEGER,
+    piece_count INTEGER,
     created_us INTEGER,
     created_zone TEXT CHECK (created_zone IN ('utc', 'local')),
     mtime_ns INTEGER NOT NULL,
@@ -301,10 +303,11 @@ CREATE TABLE spaces (                   -- what a repository's file system held 
     measured_us INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO history (repository_id, path, image_index, format, kind, source, created_us,
-    created_zone, mtime_ns, source_bytes, used_bytes, payload_bytes, needed_bytes, nonzero_bytes,
-    file_bytes, complete, seen_us)
-SELECT f.repository_id, f.path, i.image_index, f.format, i.kind, i.source, i.created_us,
+INSERT INTO history (repository_id, path, image_index, format, kind, source, piece_number,
+    piece_count, created_us, created_zone, mtime_ns, source_bytes, used_bytes, payload_bytes,
+    needed_bytes, nonzero_bytes, file_bytes, complete, seen_us)
+SELECT f.repository_id, f.path, i.image_index, f.format, i.kind, i.source,
+    json_extract(i.piece, '$.number'), json_extract(i.piece, '$.count'), i.created_us,
     i.created_zone, f.mtime_ns, i.source_bytes, i.used_bytes, i.payload_bytes, i.needed_bytes,
     i.seen_nonzero_bytes, f.size, i.complete, f.seen_us
 FROM images i JOIN files f ON f.id = i.file_id ORDER BY i.id;

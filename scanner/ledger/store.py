@@ -30,6 +30,7 @@ from scanner.ledger import (
     runs,
     units,
     verdicts,
+    whole,
 )
 from scanner.ledger.errors import LedgerStorageError
 from scanner.ledger.opening import connect_reader, open_writer, require_file, storage_errors
@@ -236,6 +237,14 @@ class Ledger:
             files.move(db, repository_id, moves)
             history.move(db, repository_id, moves)
 
+    def enter_new(
+        self, repository_id: int, run_id: int, found: Iterable[tuple[str, Stamps]]
+    ) -> None:
+        """Enter files the ledger has never seen; all of them are still to be read."""
+        now_us = to_us(self._clock())
+        with self._writing() as db:
+            files.enter_new(db, repository_id, run_id, found, now_us)
+
     # The engine
 
     def start_file(
@@ -280,6 +289,14 @@ class Ledger:
         with self._writing() as db:
             file_id = files.enter(db, repository_id, run_id, result.path, result.stamps, now_us)
             finish.finish(db, file_id, result, now_us)
+
+    def finish_whole(
+        self, repository_id: int, run_id: int, result: FileResult, read: Sequence[UnitResult]
+    ) -> None:
+        """Write a file of which no unit was recorded yet: start, units and finish in one step."""
+        now_us = to_us(self._clock())
+        with self._writing() as db:
+            whole.write(db, repository_id, run_id, result, read, now_us)
 
     def baseline(self, repository_id: int, path: str, identity_key: str | None) -> Baseline | None:
         """Return what to compare a file with, or None where nothing is remembered.

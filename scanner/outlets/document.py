@@ -11,6 +11,8 @@ import msgspec
 from formats.core.model import Bearing, Position
 from scanner.judge.advice import Advice
 from scanner.judge.model import Chain, JudgedImage, JudgedOther, Proof, Verdict
+from scanner.judge.outlook import SourceOutlook
+from scanner.judge.source_model import RestorePoint
 from scanner.ledger.rows import EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets import wording
 from scanner.outlets.report import (
@@ -31,13 +33,17 @@ from scanner.outlets.shapes import (
     MemberOut,
     OtherOut,
     ParentOut,
+    PointOut,
     PositionOut,
     ProofOut,
     RepositoryOut,
     RunOut,
+    SourceOut,
+    SpanOut,
     SummaryOut,
     WarningOut,
 )
+from scanner.outlets.standing import worst_first
 
 NUMBER_MAX = 1 << 63
 
@@ -53,6 +59,7 @@ def build(report: Report) -> Document:
         repositories=tuple(repository_out(row) for row in report.repositories),
         images=tuple(image_out(known, image) for image in in_order(report.judgement.images)),
         chains=tuple(chain_out(known, chain) for chain in report.judgement.chains),
+        sources=tuple(source_out(known, one) for one in worst_first(report.outlook.sources)),
         others=tuple(
             other_out(known, other)
             for other in sorted(report.judgement.others, key=lambda other: _place(other.file))
@@ -270,7 +277,45 @@ def summary_out(report: Report) -> SummaryOut:
         findings=len(every),
         acknowledged=sum(known.acknowledgement(row) is not None for row in every),
         exit_code=report.exit_code,
-        exit_meaning=report.exit_code.meaning,
+        exit_meaning=report.exit_meaning,
+    )
+
+
+def source_out(known: Index, one: SourceOutlook) -> SourceOut:
+    """Return one source and how it stands."""
+    source, found = one.source, one.answer
+    return SourceOut(
+        id=source.id,
+        name=wording.encodable(source.name),
+        kind=source.kind,
+        machine=_text(source.machine),
+        declared=None if source.declared is None else source.declared.name,
+        state=found.state.word,
+        restorable=None if found.newest is None else point_out(known, found.newest),
+        oldest=None if source.oldest is None else point_out(known, source.oldest),
+        failing=None if found.failing is None else point_out(known, found.failing),
+        failed=found.failed,
+        wrong=_text(found.wrong),
+        first=_text(found.first),
+        points=tuple(point_out(known, point) for point in source.points),
+        spans=tuple(SpanOut(begin=span.begin, end=span.end) for span in source.spans),
+    )
+
+
+def point_out(known: Index, point: RestorePoint) -> PointOut:
+    """Return one restore point; its image may lie outside what the report is about."""
+    return PointOut(
+        key=point.key,
+        path=_path_of(known, point.key) or wording.UNKNOWN,
+        at=point.at,
+        dated_by=point.dated_by,
+        verdict=point.ruling.verdict.word,
+        rule=point.ruling.rule,
+        deciding=_path_of(known, point.deciding_key),
+        steps=point.steps,
+        restore_bytes=point.restore_bytes,
+        by_name=point.by_name,
+        proof=wording.proof(point.proof, known.report.now),
     )
 
 

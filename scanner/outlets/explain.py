@@ -2,21 +2,26 @@
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from formats.core.model import Evidence, Outcome
 from scanner.judge.model import JudgedImage, JudgedOther, Judgement
-from scanner.ledger.rows import EvidenceRow, FileRow, RepositoryRow
+from scanner.ledger.rows import EvidenceRow, FileRow, KnownFile, RepositoryRow
 from scanner.outlets import document, wording
+from scanner.outlets.radius import LossOut, loss_lines, losses_out
 from scanner.outlets.report import Index, Report, findings, index
 from scanner.outlets.shapes import VERSION, ImageOut, OtherOut
 from scanner.outlets.text import finding_line
+from scanner.results import FileState, Stamps
 
 OFFSETS_SHOWN_MAX = 50
 FACTS_SHOWN_MAX = 200
 FACT_LENGTH_MAX = 200
+TEXT_LENGTH_MAX = 4096
+"""The longest path Linux takes: what a person may have to type is never cut."""
+
 LABEL_COLUMN = 16
 
 
@@ -27,10 +32,26 @@ class Subjects:
     images: tuple[JudgedImage, ...]
     others: tuple[JudgedOther, ...]
 
+    def files(self) -> dict[int, FileRow]:
+        """Return all files of these, by id."""
+        files = [file for image in self.images for file in image.files]
+        return {file.id: file for file in (*files, *(other.file for other in self.others))}
+
     def file_ids(self) -> frozenset[int]:
         """Return the ids of all files of these."""
-        files = [file for image in self.images for file in image.files]
-        return frozenset(file.id for file in (*files, *(other.file for other in self.others)))
+        return frozenset(self.files())
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What the ledger knows of files besides evidence, by file id.
+
+    ``tracebacks`` are bugs of ours, met while reading. ``other_names`` are further paths, in the
+    same repository, of what a file's path leads to: hard links, read once for all.
+    """
+
+    tracebacks: Mapping[int, str | None]
+    other_names: Mapping[int, tuple[str, ...]]
 
 
 class CheckOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,13 +72,23 @@ class ExplainedImageOut(msgspec.Struct, frozen=True, kw_only=True):
     not_proven: tuple[str, ...]
 
 
+class HardLinkedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A file with several names: all lead to the same bytes, which were read once."""
+
+    repository: int
+    path: str
+    other_names: tuple[str, ...]
+
+
 class ExplanationOut(msgspec.Struct, frozen=True, kw_only=True):
     """What ``explain --json`` prints."""
 
     v: int
     images: tuple[ExplainedImageOut, ...]
     others: tuple[OtherOut, ...]
+    hard_links: tuple[HardLinkedOut, ...]
     bugs: tuple[str, ...]
+    dies_with: tuple[LossOut, ...]
 
 
 def find(
@@ -77,10 +108,31 @@ def find(
     return _lying(judgement, lambda file: file.path == relative)
 
 
-def explanation_out(
-    report: Report, subjects: Subjects, tracebacks: Mapping[int, str | None]
-) -> ExplanationOut:
-    """Return the explanation as one JSON document; ``tracebacks`` are by file."""
+def other_names(
+    subjects: Subjects, known_files: Callable[[int], Mapping[str, KnownFile]]
+) -> dict[int, tuple[str, ...]]:
+    """Return the other names of each file that has some; ``known_files`` are a repository's.
+
+    Names whose stamps were all the same when they were read lead to one file: they share an inode
+    and the time of its last change, which changes with the number of its names.
+    """
+    files = subjects.files().values()
+    found: dict[int, tuple[str, ...]] = {}
+    for repository_id in {file.repository_id for file in files}:
+        known = known_files(repository_id)
+        here = {file.id: file.path for file in files if file.repository_id == repository_id}
+        names: dict[Stamps, list[str]] = {known[path].stamps: [] for path in here.values()}
+        for path, row in known.items():
+            if row.stamps in names and row.state is not FileState.GONE:
+                names[row.stamps].append(path)
+        for number, path in here.items():
+            rest = tuple(name for name in sorted(names[known[path].stamps]) if name != path)
+            found.update({number: rest} if rest else {})
+    return found
+
+
+def explanation_out(report: Report, subjects: Subjects, background: Background) -> ExplanationOut:
+    """Return the explanation as one JSON document."""
     known = index(report)
     return ExplanationOut(
         v=VERSION,
@@ -93,14 +145,24 @@ def explanation_out(
             for image in document.in_order(subjects.images)
         ),
         others=tuple(document.other_out(known, other) for other in subjects.others),
-        bugs=tuple(wording.encodable(met) for met in tracebacks.values() if met is not None),
+        hard_links=tuple(
+            HardLinkedOut(
+                repository=file.repository_id,
+                path=wording.encodable(file.path),
+                other_names=tuple(map(wording.encodable, background.other_names[number])),
+            )
+            for number, file in sorted(subjects.files().items())
+            if number in background.other_names
+        ),
+        bugs=tuple(
+            wording.encodable(met) for met in background.tracebacks.values() if met is not None
+        ),
+        dies_with=losses_out(known, subjects.images),
     )
 
 
-def explain_text(
-    report: Report, subjects: Subjects, tracebacks: Mapping[int, str | None]
-) -> Iterator[str]:
-    """Yield the explanation, line by line; ``tracebacks`` are by file."""
+def explain_text(report: Report, subjects: Subjects, background: Background) -> Iterator[str]:
+    """Yield the explanation, line by line."""
     known = index(report)
     for position, image in enumerate(document.in_order(subjects.images)):
         if position:
@@ -108,10 +170,20 @@ def explain_text(
         yield from explain_image(known, image)
     for other in subjects.others:
         yield from explain_other(known, other)
-    for met in tracebacks.values():
+    named = map(subjects.files().__getitem__, sorted(background.other_names))
+    yield from section(
+        "Hard links: the same bytes under other names, read once for all",
+        (
+            entry("also", repr(known.shown_path(replace(file, path=name))))
+            for file in named
+            for name in background.other_names[file.id]
+        ),
+    )
+    for met in background.tracebacks.values():
         if met is not None:
             lines = met.splitlines()
             yield from section("A bug of bakproof, met here", map(wording.clean, lines))
+    yield from section("If this file dies", loss_lines(known, subjects.images))
 
 
 def explain_image(known: Index, image: JudgedImage) -> Iterator[str]:
@@ -232,7 +304,8 @@ def check_lines(known: Index, image: JudgedImage) -> Iterator[str]:
     """Yield every check: outcome, count, bytes vouched for, and where it failed."""
     for out in checks_out(known, image):
         vouched = f", {_exact(out.bytes_vouched)} vouched for" if out.bytes_vouched else ""
-        yield f"{wording.clean(out.check)}: {out.outcome} {out.count:,}{vouched}"
+        times = wording.times(out.check, out.count)
+        yield f"{wording.clean(out.check)}: {out.outcome}{', ' if times else ''}{times}{vouched}"
         if out.proves is not None:
             yield f"  {out.proves}"
         rows = [row for row in findings(image.evidence) if _is(row, out)]
@@ -248,7 +321,7 @@ def not_proven(known: Index, image: JudgedImage) -> Iterator[str]:
     if proof.structure_at is None:
         yield "the structure: a check of it failed, or could not be made"
     if proof.read_at is None:
-        yield "that every byte can be read: it was not read to the end"
+        yield "that every byte can be read: not every byte was"
     if proof.bytes_needed is None:
         yield "how many bytes a restore needs: the format does not say, or it could not be read"
     elif proof.bytes_needed > proof.bytes_vouched:
@@ -290,9 +363,12 @@ def fact_lines(image: JudgedImage) -> Iterator[str]:
     """Yield the fields of the format under their vendor's names."""
     facts = list(document.facts_out(image.image.facts).items())
     for name, value in facts[:FACTS_SHOWN_MAX]:
+        text = isinstance(value, str)
         shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        cut = shown if len(shown) <= FACT_LENGTH_MAX else f"{shown[:FACT_LENGTH_MAX]}…"
-        yield f"{wording.clean(name)} = {wording.clean(cut)}"
+        limit = TEXT_LENGTH_MAX if text else FACT_LENGTH_MAX
+        cut = len(shown) - limit
+        more = f" and {cut:,} more characters, in --json" if cut > 0 else ""
+        yield f"{wording.clean(name)} = {wording.clean(shown[:limit])}{more}"
     if len(facts) > FACTS_SHOWN_MAX:
         yield f"and {len(facts) - FACTS_SHOWN_MAX:,} more, in --json"
 

@@ -95,10 +95,22 @@ def table(records: tuple[Format, ...]) -> RenderableType:
 
 
 def checks(records: Iterable[Format]) -> Iterator[str]:
-    """Yield every check id with its sentence, in order."""
-    every = {check: said for record in records for check, said in record.checks.items()}
-    for check, said in sorted(every.items()):
-        yield f"{check}: {said}"
+    """Yield every check id with its sentence, in order; first those of formats that are read.
+
+    A list of checks reads like support, so those of formats that are only recognised stand apart.
+    """
+    every = tuple(records)
+    yield from _sentences(record for record in every if record.supported)
+    named = [record for record in every if not record.supported]
+    if named:
+        yield ""
+        yield "Only recognised, not supported yet; whatever these find, each file stays unproven:"
+        yield from _sentences(named)
+
+
+def _sentences(records: Iterable[Format]) -> Iterator[str]:
+    said = {check: said for record in records for check, said in record.checks.items()}
+    yield from (f"{check}: {said[check]}" for check in sorted(said))
 
 
 def _titled(record: Format) -> str:

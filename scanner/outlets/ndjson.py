@@ -16,6 +16,7 @@ from scanner.outlets.shapes import (
     OtherOut,
     RepositoryOut,
     RunOut,
+    SourceOut,
     SummaryOut,
     WarningOut,
 )
@@ -28,6 +29,7 @@ LINES: Mapping[str, type[msgspec.Struct]] = {
     "repository": RepositoryOut,
     "image": ImageOut,
     "chain": ChainOut,
+    "source": SourceOut,
     "other": OtherOut,
     "warning": WarningOut,
     "summary": SummaryOut,
@@ -46,7 +48,15 @@ def lines(report: Report) -> Iterator[bytes]:
     whole = document.build(report)
     if whole.run is not None:
         yield line(whole.run)
-    for part in (whole.repositories, whole.images, whole.chains, whole.others, whole.warnings):
+    parts = (
+        whole.repositories,
+        whole.images,
+        whole.chains,
+        whole.sources,
+        whole.others,
+        whole.warnings,
+    )
+    for part in parts:
         yield from map(line, part)
     yield from (line(NoteOut(text=note)) for note in whole.notes)
     yield line(whole.summary)

@@ -4,11 +4,12 @@ import posixpath
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from formats.core.model import Format
 from scanner.judge.advice import Advice
 from scanner.judge.model import JudgedImage, JudgedOther, Judgement, ParentLink, Verdict
+from scanner.judge.outlook import NOTHING, Outlook
 from scanner.ledger.rows import AcknowledgementRow, EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets.exit_codes import ExitCode
 
@@ -37,8 +38,10 @@ class Report:
     """Everything an outlet may say.
 
     ``judgement`` takes no account of acknowledgements: an accepted finding is still shown. What
-    they change is ``exit_code`` alone. ``acknowledgements`` are those in force at ``now``.
-    ``advice`` is what is to be said of whole databases.
+    they change is ``exit_code`` alone, and ``exit_meaning``, which says in words what it stands
+    for here. ``acknowledgements`` are those in force at ``now``.
+    ``advice`` is what is to be said of whole databases and disks, ``outlook`` how each stands;
+    local times of backups are read in ``zone``.
     ``fresh`` says that the report ends the scan in ``run``; otherwise it is what the ledger knows.
     """
 
@@ -46,10 +49,13 @@ class Report:
     repositories: tuple[RepositoryRow, ...]
     judgement: Judgement
     exit_code: ExitCode
+    exit_meaning: str
     acknowledgements: tuple[AcknowledgementRow, ...] = ()
     run: RunFacts | None = None
     notes: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
+    outlook: Outlook = NOTHING
+    zone: tzinfo = UTC
     fresh: bool = False
     version: str = "unknown"
     formats: tuple[Format, ...] = ()

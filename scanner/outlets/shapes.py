@@ -188,6 +188,57 @@ class SummaryOut(msgspec.Struct, frozen=True, kw_only=True):
     exit_meaning: str
 
 
+class PointOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A time a source can go back to: the image ``key``, and the ``steps`` images it needs.
+
+    ``verdict`` is the worst along the way, decided by ``deciding``. ``dated_by`` says who told the
+    time: ``format``, ``name`` or ``file``. ``restore_bytes`` is what a restore has to read.
+    """
+
+    key: int
+    path: str
+    at: datetime
+    dated_by: str
+    verdict: str
+    rule: str
+    deciding: str | None
+    steps: int
+    restore_bytes: int
+    by_name: bool
+    proof: str
+
+
+class SpanOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Any moment from ``begin`` to ``end`` can be restored."""
+
+    begin: datetime
+    end: datetime
+
+
+class SourceOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A database or a machine's disk: how it stands, worst state last.
+
+    ``state`` is ``restorable``, ``attention`` (it restores, and something is to be looked into),
+    ``behind`` (only an older backup restores), ``unproven`` or ``lost``. ``restorable`` is the
+    newest point that is proven to restore, ``failing`` the newest backup where that one does not.
+    """
+
+    id: str
+    name: str
+    kind: str
+    machine: str | None
+    declared: str | None
+    state: str
+    restorable: PointOut | None
+    oldest: PointOut | None
+    failing: PointOut | None
+    failed: int
+    wrong: str | None
+    first: str | None
+    points: tuple[PointOut, ...]
+    spans: tuple[SpanOut, ...]
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan found, or what the ledger knows."""
 
@@ -198,6 +249,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     repositories: tuple[RepositoryOut, ...]
     images: tuple[ImageOut, ...]
     chains: tuple[ChainOut, ...]
+    sources: tuple[SourceOut, ...]
     others: tuple[OtherOut, ...]
     warnings: tuple[WarningOut, ...]
     summary: SummaryOut

@@ -5,10 +5,12 @@ printed unfolded, one statement a line, where there is none.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO
 
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +28,7 @@ from scanner.outlets.report import (
     missing_parents,
     verdict_counts,
 )
+from scanner.outlets.standing import standing
 from scanner.results import FileState
 
 FINDINGS_SHOWN_MAX = 3
@@ -34,6 +37,8 @@ SOUND_SHOWN_MAX = 500
 OTHERS_SHOWN_MAX = 50
 VERDICT_COLUMN = 12
 NAME_WIDTH_KEPT = 40
+PROOF_WIDTH_MIN = 20
+COLUMN_GAP = 2
 PLAIN_WIDTH = 100_000
 STYLES: Mapping[Verdict, str] = {
     Verdict.SOUND: "green",
@@ -63,6 +68,7 @@ def report_text(report: Report) -> Group:
     """Return the whole report."""
     known = index(report)
     parts: list[RenderableType] = []
+    parts.extend(standing(report))
     parts.extend(problems(known))
     parts.extend(sound(known))
     parts.extend(suspicious(known))
@@ -212,12 +218,11 @@ def reasons(
 
 
 def finding_line(known: Index, row: EvidenceRow) -> str:
-    """Return one finding, with the id that ``ack`` takes, or with what was said of it."""
-    accepted = known.acknowledgement(row)
-    if accepted is not None:
-        return f"{wording.message(row.evidence)} ({wording.accepted(accepted)})"
+    """Return one finding, with the id that ``ack`` takes, and with what was said of it."""
     name = "" if row.finding_id is None else f" [finding {row.finding_id}]"
-    return f"{wording.message(row.evidence)}{name}"
+    accepted = known.acknowledgement(row)
+    said = "" if accepted is None else f" ({wording.accepted(accepted)})"
+    return f"{wording.message(row.evidence)}{name}{said}"
 
 
 def fate(known: Index, verdict: Verdict, victims: list[JudgedImage]) -> str:
@@ -256,24 +261,58 @@ def chain_line(known: Index, chain: Chain) -> str:
 
 
 def sound(known: Index) -> Iterator[RenderableType]:
-    """Yield a table of what is sound: one row per sound chain, one per other sound image."""
+    """Yield what is sound: one row per sound chain, one per other sound image."""
     rows = sorted(sound_rows(known))
     if not rows:
         return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    shown = rows[:SOUND_SHOWN_MAX]
-    table.add_column(min_width=VERDICT_COLUMN - 2, no_wrap=True)
-    # Where space is short the proof is folded before the names are.
-    longest = max(len(name) for name, _, _ in shown)
-    table.add_column(overflow="fold", min_width=min(longest, NAME_WIDTH_KEPT))
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
-    for row in shown:
-        table.add_row(Text("sound", style=STYLES[Verdict.SOUND]), *map(Text, row))
-    yield table
+    yield SoundRows(tuple(rows[:SOUND_SHOWN_MAX]))
     if len(rows) > SOUND_SHOWN_MAX:
         yield Text(f"and {len(rows) - SOUND_SHOWN_MAX:,} more that are sound")
     yield Text()
+
+
+@dataclass(frozen=True, slots=True)
+class SoundRows:
+    """Name, nature and proof of what is sound: a table where there is room for one.
+
+    A table that does not fit loses columns and the ends of names, so where space is short each row
+    becomes a block.
+    """
+
+    rows: tuple[tuple[str, str, str], ...]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table or the blocks; rich calls this when the width is known."""
+        widths = column_widths(self.rows, options.max_width - VERDICT_COLUMN)
+        if widths is not None:
+            yield sound_table(self.rows, widths)
+            return
+        for name, nature, proof in self.rows:
+            yield block(Verdict.SOUND, name, [f"{nature}, {proof}"])
+
+
+def column_widths(rows: Sequence[tuple[str, ...]], room: int) -> tuple[int, int, int] | None:
+    """Return the widths of name, nature and proof; None where there is no room for a table.
+
+    Where space is short the proof is folded before the names are, and natures never.
+    """
+    columns = zip(*rows, strict=True)
+    longest_name, nature, longest_proof = (max(map(cell_len, cells)) for cells in columns)
+    left = room - nature - 2 * COLUMN_GAP
+    name = min(longest_name, max(NAME_WIDTH_KEPT, left - longest_proof))
+    proof = min(longest_proof, left - name)
+    return (name, nature, proof) if proof >= min(longest_proof, PROOF_WIDTH_MIN) else None
+
+
+def sound_table(rows: Sequence[tuple[str, str, str]], widths: Sequence[int]) -> Table:
+    """Return one line per row, as far as the width allows; cells fold."""
+    table = Table(box=None, show_header=False, padding=(0, COLUMN_GAP, 0, 0), pad_edge=False)
+    table.add_column(width=VERDICT_COLUMN - COLUMN_GAP, no_wrap=True)
+    for width in widths:
+        table.add_column(overflow="fold", width=width)
+    for row in rows:
+        table.add_row(Text("sound", style=STYLES[Verdict.SOUND]), *map(Text, row))
+    return table
 
 
 def sound_rows(known: Index) -> Iterator[tuple[str, str, str]]:
@@ -322,8 +361,9 @@ def advice_lines(known: Index) -> Iterator[RenderableType]:
         if item.severity is Severity.ADVICE:
             alike.setdefault(item.rule, []).append(item)
             continue
-        name = f"[warning {item.id}]" if accepted is None else f"({wording.accepted(accepted)})"
-        said = f"'{wording.clean(item.source)}': {wording.clean(item.text)} {name}"
+        name = f" [warning {item.id}]"
+        name += "" if accepted is None else f" ({wording.accepted(accepted)})"
+        said = f"'{wording.clean(item.source)}': {wording.clean(item.text)}{name}"
         yield Text.assemble(("warning: ", "bold yellow"), said, overflow="fold")
     for rule, every in alike.items():
         first = every[0]
@@ -346,7 +386,7 @@ def summary(known: Index) -> Iterator[RenderableType]:
     run = run_line(report)
     if run:
         yield Text(run)
-    yield Text(f"exit code {int(report.exit_code)}: {report.exit_code.meaning}")
+    yield Text(f"exit code {int(report.exit_code)}: {report.exit_meaning}")
 
 
 def summary_line(known: Index) -> Text:
@@ -355,9 +395,7 @@ def summary_line(known: Index) -> Text:
     others = len(judgement.others)
     judged = counted_others(judgement)
     if not judgement.images and not judged:
-        where = ", ".join(repr(repository.path) for repository in known.report.repositories)
-        text = f"Nothing recognised to scan in {where or 'no repository'}"
-        return Text(f"{text}: {wording.counted(others, 'file')}, none a known backup.", "bold")
+        return Text(nothing_recognised(known), "bold", overflow="fold")
     subjects = [(len(judgement.images), "image"), (len(judged), "other file")]
     line = Text(" and ".join(wording.counted(count, noun) for count, noun in subjects if count))
     line.append(": ")
@@ -369,6 +407,21 @@ def summary_line(known: Index) -> Text:
     if rest:
         line.append(f"; {wording.counted(rest, 'file')} no known backup")
     return line
+
+
+def nothing_recognised(known: Index) -> str:
+    """Return what lies where no backup was found; where that is nothing, how it comes about."""
+    report = known.report
+    where = ", ".join(repr(repository.path) for repository in report.repositories)
+    files = [other.file for other in report.judgement.others]
+    if not report.repositories:
+        return "Nothing was scanned yet."
+    if not files:
+        return f"Nothing to scan in {where}: no file there; it is empty, or not mounted."
+    shown = names(repr(known.shown_path(file)) for file in files)
+    kind = "not a known backup" if len(files) == 1 else "none a known backup"
+    count = wording.counted(len(files), "file")
+    return f"Nothing recognised to scan in {where}: {count}, {kind}: {shown}"
 
 
 def run_line(report: Report) -> str:

@@ -4,7 +4,7 @@ File names, and texts out of backups, are foreign: whatever in them a terminal c
 as an escape.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from formats.core.model import Bearing, Evidence, Outcome
@@ -28,6 +28,20 @@ MONTHS = (
     "November",
     "December",
 )
+COUNTED: Mapping[str, str] = {
+    "vhd.file.needed": "block",
+    "vhdx.file.needed": "block",
+    "sqlserver_bak.log.checksum": "log block",
+    "sqlserver_bak.log.unprotected": "sector",
+    "sqlserver_bak.csum.presence": "stream",
+}
+"""What a row of these checks counts, where the check's id does not say it."""
+
+COUNTED_WORDS = frozenset(
+    {"block", "chunk", "cluster", "entry", "extent", "grain", "page", "record", "sector", "stream"}
+)
+"""What a row counts whose check is of one of these structures or properties."""
+
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 AGO_DAYS_MAX = 60
 
@@ -107,8 +121,36 @@ def ago(at: datetime, now: datetime) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return ``1 image`` or ``2 images``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """Return ``1 image`` or ``2 images``, ``1 entry`` or ``2 entries``."""
+    if count == 1:
+        return f"{count:,} {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("ry") else f"{count:,} {noun}s"
+
+
+def counted_by(check: str) -> str | None:
+    """Return what the rows of a check count; None where nothing says it."""
+    _, *parts = check.split(".")
+    # The property is nearer to what is counted than the structure it belongs to.
+    known = (part for part in reversed(parts) if part in COUNTED_WORDS)
+    return COUNTED.get(check) or next(known, None)
+
+
+def times(check: str, count: int) -> str:
+    """Return how many of what a check speaks of, or how many times it spoke; nothing for once."""
+    noun = counted_by(check)
+    if noun is None and count == 1:
+        return ""
+    return counted(count, noun or "time")
+
+
+def affected(evidence: Evidence) -> str:
+    """Return how many elements a row speaks of, to be put behind what it says of them."""
+    if evidence.count == 1:
+        return ""
+    said = times(evidence.check, evidence.count)
+    if not evidence.bad:
+        return f", {said}"
+    return f"; {said}" if counted_by(evidence.check) is None else f"; {said} affected"
 
 
 def place(offset: int | None, length: int | None) -> str:
@@ -155,11 +197,10 @@ def message(evidence: Evidence) -> str:
             text = compared(evidence) or "the storage refuses these bytes"
         case Outcome.UNSUPPORTED:
             text = compared(evidence) or "not supported"
-    elements = f", {evidence.count:,} elements" if evidence.count > 1 else ""
     bearing = "" if evidence.bearing is Bearing.NEEDED else f" ({evidence.bearing})"
     return (
         f"{clean(evidence.check)}{place(evidence.offset, evidence.length)}{member}: "
-        f"{text}{elements}{bearing}"
+        f"{text}{affected(evidence)}{bearing}"
     )
 
 
@@ -179,7 +220,7 @@ def proof(record: Proof, now: datetime) -> str:
     if record.read_at is None:
         if record.structure_at is None:
             return "nothing proven"
-        return f"structure proven {ago(record.structure_at, now)}, not read to the end"
+        return f"structure proven {ago(record.structure_at, now)}, not every byte read"
     read = f"read {ago(record.read_at, now)}"
     if record.unchanged_since is not None and record.unchanged_since < record.read_at:
         read += f", unchanged since {day(record.unchanged_since)}"

@@ -1,11 +1,13 @@
 """Walk a repository: every regular file once, in order, without following links.
 
-Folders that cannot be read are reported and do not stop the walk. Files with several names (hard
-links) are handed out under the name that sorts first. Nothing is opened here.
+Folders that cannot be read are reported and do not stop the walk, unless it would begin there.
+Files with several names (hard links) are handed out under the name that sorts first. Nothing is
+opened here.
 """
 
 import fnmatch
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +49,8 @@ def walk(root: Path, scope: Path, excludes: Sequence[str], skip: frozenset[Path]
     """Walk ``scope`` (a folder or a file) inside the repository ``root``.
 
     ``excludes`` are globs matched against names and against paths relative to ``root``; ``skip``
-    are resolved folders never entered (the ledger's own).
+    are resolved folders never entered (the ledger's own). Raises `NotThereError` where ``scope``
+    itself cannot be looked into.
     """
     survey = Survey()
     first_names: dict[tuple[int, int], str] = {}
@@ -79,12 +82,14 @@ def found(
             yield seen_file(relative(root, scope), status)
         return
     pending = [(scope, 0)] if scope not in skip else []
+    patterns = compiled(excludes)
     while pending:
         folder, depth = pending.pop()
         below: list[Path] = []
-        for entry in listed(root, folder, survey):
-            path = relative(root, folder / entry.name)
-            if not excluded(entry.name, path, excludes):
+        prefix = f"{above}/" if (above := relative(root, folder)) else ""
+        for entry in listed(root, folder, survey, first=folder == scope):
+            path = prefix + entry.name
+            if not matched(patterns, entry.name, path):
                 yield from looked_at(entry, path, below, survey)
         for path_below in reversed(below):
             if depth >= DIRECTORY_DEPTH_MAX:
@@ -93,12 +98,18 @@ def found(
                 pending.append((path_below, depth + 1))
 
 
-def listed(root: Path, folder: Path, survey: Survey) -> Sequence[os.DirEntry[str]]:
-    """Return what a folder holds, sorted by name; nothing where it cannot be read."""
+def listed(root: Path, folder: Path, survey: Survey, *, first: bool) -> Sequence[os.DirEntry[str]]:
+    """Return what a folder holds, sorted by name; nothing where it cannot be read.
+
+    Where the ``first`` folder cannot be read, nothing was looked into, and nothing can be said.
+    """
     try:
         with os.scandir(folder) as listing:
             return sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
+        if first:
+            message = f"{str(folder)!r}: {error.strerror}"
+            raise NotThereError(message) from error
         survey.unreadable.append((relative(root, folder), str(error.strerror)))
         return ()
 
@@ -131,10 +142,18 @@ def relative(root: Path, path: Path) -> str:
 
 def excluded(name: str, path: str, excludes: Sequence[str]) -> bool:
     """Whether a name or a path is not to be looked at."""
-    return any(
-        fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(path, pattern)
-        for pattern in excludes
-    )
+    return matched(compiled(excludes), name, path)
+
+
+def compiled(excludes: Sequence[str]) -> re.Pattern[str]:
+    """Return one pattern for all globs: it is asked twice for every file there is."""
+    # Without globs there is a class of no characters, which matches nothing.
+    return re.compile("|".join(map(fnmatch.translate, excludes)) or "[^\\s\\S]")
+
+
+def matched(patterns: re.Pattern[str], name: str, path: str) -> bool:
+    """Whether a name, or a path, is matched as a whole."""
+    return patterns.match(name) is not None or patterns.match(path) is not None
 
 
 def hidden_part(path: str, excludes: Sequence[str]) -> str | None:

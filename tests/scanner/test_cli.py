@@ -24,6 +24,7 @@ from scanner.outlets.exit_codes import ExitCode, help_text
 from scanner.scan import ScanOutcome
 from scanner.survey.filesystems import place_of
 from tests import demo
+from tests.damage import flip
 from tests.scanner.outlets.golden import assert_golden
 
 NOW = datetime(2026, 3, 14, 12, 0, 0, tzinfo=UTC)
@@ -47,6 +48,10 @@ class Bench:
     def ledger(self) -> Path:
         return self.folder / "state" / "ledger.sqlite"
 
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.toml"
+
     def put(self, name: str, content: bytes = b"") -> Path:
         path = self.repository / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +64,12 @@ class Bench:
         world = World(
             clock=lambda: self.now,
             monotonic=lambda: 0.0,
-            environment={"STATE_DIRECTORY": str(self.folder / "state")},
+            environment={
+                "STATE_DIRECTORY": str(self.folder / "state"),
+                # Whatever lies on the machine that runs the tests is none of theirs.
+                "BAKPROOF_CONFIG": str(self.config if self.config.exists() else os.devnull),
+                "TZ": "Europe/Berlin",
+            },
             leave=self.left_with.append,
         )
         code = run(arguments, world)
@@ -122,6 +132,55 @@ def test_repository_that_is_not_there_exits_10_and_is_named(bench: Bench) -> Non
     assert repr(missing) in err
 
 
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "I/O")])
+def test_repository_that_cannot_be_listed_exits_10_and_no_ledger_is_begun(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    really_scan = os.scandir
+
+    def scandir(folder: os.PathLike[str]) -> "os._ScandirIterator[str]":
+        if Path(folder) == bench.repository:
+            raise error
+        return really_scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    code, out, err = bench.scan()
+    assert (code, out) == (10, "")
+    assert err == f"bakproof: {str(bench.repository)!r}: {error.strerror}\n"
+    assert not bench.ledger.exists()
+
+
+def test_repository_nobody_may_read_is_no_usage_error(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def access(*_: object, **__: object) -> bool:
+        return False
+
+    monkeypatch.setattr(os, "access", access)  # what click asks; what a test as root cannot know
+    assert bench.scan()[0] == 5
+
+
+def test_device_is_no_repository(bench: Bench) -> None:
+    code, out, err = bench.run("scan", os.devnull)
+    assert (code, out) == (2, "")
+    assert err == "bakproof: '/dev/null': neither a folder nor a regular file\n"
+
+
+def test_single_file_that_is_no_backup_is_named(bench: Bench) -> None:
+    path = bench.put("notes.txt", b"milk, eggs\n")
+    bench.put("more.txt", b"bread\n")
+    code, out, _ = bench.run("scan", str(path), "--no-progress")
+    assert code == 5
+    assert ": 1 file, not a known backup: 'notes.txt'\n" in out
+
+
+def test_folder_without_any_file_is_said_to_be_empty_or_not_mounted(bench: Bench) -> None:
+    code, out, _ = bench.scan()
+    assert code == 5
+    where = repr(str(bench.repository))
+    assert out.startswith(f"Nothing to scan in {where}: no file there; it is empty, or not mounted")
+
+
 @pytest.mark.parametrize("command", ["status", "explain", "ack"])
 def test_questions_to_a_ledger_that_is_not_there_exit_10(bench: Bench, command: str) -> None:
     extra = {
@@ -174,6 +233,10 @@ def test_fail_on_damage_lets_unproven_pass(bench: Bench) -> None:
     bench.put("disk.vhdx", b"not a disk at all")
     codes = [bench.scan("--fail-on", level)[0] for level in ("weakened", "unproven", "damage")]
     assert codes == [5, 5, 0]
+    assert bench.run("status", "--fail-on", "damage")[1].endswith(
+        "exit code 0: nothing in scope is worse than unproven; "
+        "let pass by --fail-on damage: 1 unproven\n"
+    )
 
 
 def test_json_is_one_document_and_progress_goes_to_standard_error(bench: Bench) -> None:
@@ -203,7 +266,7 @@ def test_exclude_leaves_out_what_matches(bench: Bench) -> None:
     bench.put("notes.txt", b"milk")
     code, out, _ = bench.scan("--exclude", "sql")
     assert code == 5
-    assert "1 file, none a known backup" in out
+    assert "1 file, not a known backup: 'notes.txt'" in out
 
 
 def test_second_scan_reads_nothing_again_unless_told(bench: Bench) -> None:
@@ -243,6 +306,24 @@ def test_explain_finds_the_file(bench: Bench, monkeypatch: pytest.MonkeyPatch, w
     assert out.startswith("empty  'sql/new.vhd'\n")
 
 
+def test_explain_names_the_other_names_of_a_hard_linked_file(bench: Bench) -> None:
+    path = bench.put("b/new.vhd", b"x" * 5000)
+    for other in ("a/same.vhd", "c/same.vhd"):
+        bench.repository.joinpath(other).parent.mkdir()
+        bench.repository.joinpath(other).hardlink_to(path)
+    bench.put("b/twin.vhd", b"x" * 5000)
+    bench.scan()
+    _, out, _ = bench.run("explain", "b/new.vhd")
+    assert out.endswith("  also            'a/same.vhd'\n  also            'c/same.vhd'\n")
+    for name, rest in (
+        ("a/same.vhd", ["b/new.vhd", "c/same.vhd"]),
+        ("c/same.vhd", ["a/same.vhd", "b/new.vhd"]),
+    ):
+        (linked,) = json.loads(bench.run("explain", name, "--json")[1])["hard_links"]
+        assert (linked["path"], linked["other_names"]) == (name, rest)
+    assert json.loads(bench.run("explain", "b/twin.vhd", "--json")[1])["hard_links"] == []
+
+
 def test_explain_of_a_file_nobody_knows_exits_2(bench: Bench) -> None:
     bench.scan()
     code, out, err = bench.run("explain", "nowhere.vhd")
@@ -267,11 +348,23 @@ def test_accepted_finding_is_shown_but_does_not_decide_until_its_day_is_over(ben
     bench.now = datetime(2026, 3, 20, 23, 59, 58, tzinfo=UTC)
     for question in (bench.run("status"), bench.scan()):
         assert question[0] == 5  # named like a backup, and nothing speaks for it
-        assert "(acknowledged until 2026-03-20: made by a test)" in question[1]
+        told = f"[finding {name}] (acknowledged until 2026-03-20: made by a test)"
+        assert told in question[1]
     bench.now += timedelta(seconds=2)
     code, out, _ = bench.run("status")
     assert code == 4
     assert f"[finding {name}]" in out
+
+
+def test_accepted_damage_is_not_called_sound(bench: Bench) -> None:
+    sound = demo.contents()["fileserver/monday-full.vhd"]
+    bench.put("full.vhd", flip(sound, 100))  # in the copy of the footer
+    assert bench.scan()[0] == 3
+    bench.run("ack", only_finding(bench), "--until", "2026-04-01", "--reason", "a copy")
+    code, out, _ = bench.scan()
+    meaning = json.loads(bench.run("status", "--json")[1])["summary"]["exit_meaning"]
+    assert (code, meaning) == (0, "nothing unaccepted is worse than sound; accepted: 1 weakened")
+    assert out.endswith(f"exit code 0: {meaning}\n")
 
 
 def test_finding_nobody_knows_cannot_be_accepted(bench: Bench) -> None:
@@ -328,7 +421,7 @@ def test_demonstration_links_its_chain_by_identity(bench: Bench) -> None:
 
 
 def outcome_of(judgement: Judgement, *, interrupted: bool) -> ScanOutcome:
-    return ScanOutcome((), NOW, NOW, 0, 0, interrupted, 0, judgement, (), (), (), ())
+    return ScanOutcome((), NOW, NOW, 0, 0, interrupted, 0, judgement, judgement, (), (), (), ())
 
 
 @pytest.mark.parametrize(

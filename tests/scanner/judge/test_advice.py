@@ -8,6 +8,7 @@ import pytest
 
 from scanner.judge.advice import Advice, Severity, advise
 from scanner.judge.lsn import BackupSet
+from scanner.judge.model import Verdict
 from tests.scanner.judge.backups import (
     MORNING,
     differential,
@@ -103,6 +104,27 @@ def test_full_older_than_a_month_is_warned_of_while_others_are_made() -> None:
         )
     ]
     assert said(sets[:36], 35) == []
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UNPROVEN, Verdict.INCOMPLETE, Verdict.DAMAGED])
+def test_a_newer_full_that_cannot_be_used_makes_the_last_one_no_younger(verdict: Verdict) -> None:
+    sets = [full("F", 1, 10), full("G", 50, 60, at=30 * DAY, verdict=verdict)]
+    text = (
+        "the last usable full backup is 40 days old ('F'), "
+        f"the newest backup of any kind 10 days; a newer one ('G') is {verdict.word}"
+    )
+    (found,) = [item for item in said(sets, 40.5) if item[0] == "sql.full-too-old"]
+    assert found == ("sql.full-too-old", "warning", text)
+
+
+def test_a_newer_weakened_full_is_the_last_one() -> None:
+    sets = [full("F", 1, 10), full("G", 50, 60, at=30 * DAY, verdict=Verdict.WEAKENED)]
+    assert said(sets, 40.5) == []
+
+
+def test_no_usable_full_at_all_is_left_to_the_findings() -> None:
+    sets = [full("F", 1, 10, verdict=Verdict.DAMAGED), log("L", 10, 20, at=39 * DAY)]
+    assert [item for item in said(sets, 40.5) if item[0] == "sql.full-too-old"] == []
 
 
 def test_backups_that_stopped_are_warned_of_and_after_long_only_mentioned() -> None:

@@ -135,6 +135,39 @@ def test_no_structure_is_proven_where_something_needed_is_wrong():
     assert of(judged, "c.vhdx").proof.structure_at is None
 
 
+@pytest.mark.parametrize(
+    "check", ["baseline.block.xxh3", "storage.steady", "generic.tail", "generic.allocation"]
+)
+@pytest.mark.parametrize("bearing", [Bearing.NEEDED, Bearing.DOUBTFUL])
+def test_what_says_nothing_of_the_format_takes_no_structure_away(check, bearing):
+    rows = Rows()
+    vouching = replace(GOOD, vouched_bytes=100)
+    rows.backup("a.vhdx", (vouching,), (bad(Outcome.MISMATCHED, bearing, check),))
+    rows.backup("b.vhdx", (vouching, bad(Outcome.MISMATCHED, bearing, "vhdx.bat.state")))
+    judged = rows.judged()
+    kept, lost = of(judged, "a.vhdx").proof, of(judged, "b.vhdx").proof
+    assert (kept.structure_at, kept.read_at, kept.checksums_at) == (READ, READ, READ)
+    assert (lost.structure_at, lost.read_at, lost.checksums_at) == (None, READ, None)
+
+
+@pytest.mark.parametrize("bearing", list(Bearing))
+def test_bytes_the_storage_refuses_leave_the_structure_and_are_not_read(bearing):
+    rows = Rows()
+    refused = bad(Outcome.UNREADABLE, bearing, "storage.unreadable")
+    vouching = replace(GOOD, vouched_bytes=100)
+    rows.backup("a.vhdx", (vouching,), (refused,), file={"unchanged_since": OLD})
+    proof = of(rows.judged(), "a.vhdx").proof
+    assert (proof.structure_at, proof.read_at, proof.checksums_at) == (READ, None, READ)
+    assert proof.unchanged_since is None
+
+
+def test_a_missing_piece_leaves_no_structure_proven():
+    rows = Rows()
+    rows.backup("1.vhdx", piece=piece(1, 2))
+    proof = rows.judged().images[0].proof
+    assert (proof.structure_at, proof.read_at) == (None, READ)
+
+
 def test_no_more_bytes_are_vouched_for_than_are_needed():
     rows = Rows()
     rows.backup("a.vhdx", (replace(GOOD, vouched_bytes=1 << 40),), needed_bytes=1000)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from formats.core.model import Bearing, Evidence, Identity, Kind, Outcome, ParentRef
+from scanner.expectations import Expectations
 from scanner.judge.advice import Advice, Severity
 from scanner.judge.model import (
     Chain,
@@ -15,6 +16,7 @@ from scanner.judge.model import (
     Ruling,
     Verdict,
 )
+from scanner.judge.outlook import Known, Outlook, outlook
 from scanner.ledger.rows import (
     AcknowledgementRow,
     EvidenceRow,
@@ -22,7 +24,7 @@ from scanner.ledger.rows import (
     ImageRow,
     RepositoryRow,
 )
-from scanner.outlets.exit_codes import ExitCode
+from scanner.outlets.exit_codes import ALL_SOUND, ExitCode
 from scanner.outlets.report import Report, RunFacts
 from scanner.results import FileState, PayloadSeen
 
@@ -264,11 +266,16 @@ def judgement() -> Judgement:
 
 def report(subject: Judgement | None = None, **changes: object) -> Report:
     """Return a report of one scan of one repository."""
+    code = changes.get("exit_code", ExitCode.DAMAGE)
+    assert isinstance(code, ExitCode)
+    found = judgement() if subject is None else subject
     fields: dict[str, object] = {
         "now": NOW,
         "repositories": (REPOSITORY,),
-        "judgement": judgement() if subject is None else subject,
-        "exit_code": ExitCode.DAMAGE,
+        "judgement": found,
+        "outlook": standing(found),
+        "exit_code": code,
+        "exit_meaning": ALL_SOUND if code is ExitCode.SOUND else code.meaning,
         "acknowledgements": (
             AcknowledgementRow(
                 "c0ffee",
@@ -282,6 +289,15 @@ def report(subject: Judgement | None = None, **changes: object) -> Report:
         "version": "0.1.0",
     }
     return Report(**(fields | changes))  # type: ignore[arg-type]
+
+
+def standing(found: Judgement) -> Outlook:
+    """Return how the sources of these images stand; nothing was ever measured."""
+    files = [file for image in found.images for file in image.files]
+    known = Known(
+        (REPOSITORY, SECOND_REPOSITORY), files, found.images, (), (), (), Expectations(), UTC
+    )
+    return Outlook(outlook(known, NOW).sources, ())
 
 
 def sound_judgement() -> Judgement:

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from scanner.judge.model import JudgedOther, Judgement, Ruling, Verdict
 from scanner.outlets.exit_codes import (
+    ALL_SOUND,
     MEANINGS,
     Circumstances,
     ExitCode,
     FailOn,
     exit_code,
+    exit_meaning,
     help_text,
 )
 from tests.scanner.outlets.judgements import file_row, image_row, judged
@@ -104,6 +106,66 @@ def test_one_more_image_never_makes_a_code_better(
     after = exit_code(images(*verdicts, more), CALM, fail_on)
     if verdicts:
         assert rank.index(after) <= rank.index(before)
+
+
+def said(found: Judgement, left: Judgement, fail_on: FailOn = FailOn.WEAKENED, **more: int) -> str:
+    return exit_meaning(found, left, Circumstances(**more), fail_on)
+
+
+def test_sentence_of_a_calm_report() -> None:
+    calm = images(V.SOUND, V.SOUND)
+    assert said(calm, calm) == "everything in scope is sound"
+
+
+def test_sentence_counts_what_was_accepted() -> None:
+    found, left = images(V.DAMAGED, V.WEAKENED, V.SOUND, V.DAMAGED), images(*[V.SOUND] * 4)
+    assert said(found, left, accepted_warnings=1) == (
+        "nothing unaccepted is worse than sound; accepted: 2 damaged, 1 weakened, 1 warning"
+    )
+
+
+def test_sentence_counts_what_fail_on_silences() -> None:
+    found = images(V.UNPROVEN, V.WEAKENED, V.UNPROVEN)
+    assert said(found, found, FailOn.DAMAGE, warnings=2) == (
+        "nothing in scope is worse than unproven; "
+        "let pass by --fail-on damage: 2 unproven, 1 weakened, 2 warnings"
+    )
+
+
+def test_sentence_names_both_and_the_worst_of_what_nobody_accepted() -> None:
+    found, left = images(V.EMPTY, V.WEAKENED), images(V.SOUND, V.WEAKENED)
+    assert said(found, left, FailOn.UNPROVEN) == (
+        "nothing unaccepted is worse than weakened; accepted: 1 empty; "
+        "let pass by --fail-on unproven: 1 weakened"
+    )
+
+
+def test_sentence_of_sound_images_still_names_the_warnings() -> None:
+    calm = images(V.SOUND)
+    assert said(calm, calm, accepted_warnings=1) == (
+        "everything in scope is sound; accepted: 1 warning"
+    )
+    assert said(calm, calm, FailOn.UNPROVEN, warnings=1) == (
+        "everything in scope is sound; let pass by --fail-on unproven: 1 warning"
+    )
+
+
+def test_files_that_are_no_images_are_counted_too() -> None:
+    known = images(V.SOUND)
+    found = Judgement(known.images, other(V.EMPTY).others, ())
+    left = Judgement(known.images, other(None).others, ())
+    assert said(found, left) == "nothing unaccepted is worse than sound; accepted: 1 empty"
+
+
+@given(st.lists(st.sampled_from(Verdict), max_size=4), st.sampled_from(FailOn))
+def test_sound_is_only_said_of_everything_where_it_is(
+    verdicts: list[Verdict], fail_on: FailOn
+) -> None:
+    found = images(*verdicts)
+    sentence = said(found, found, fail_on)
+    code = exit_code(found, CALM, fail_on)
+    assert (sentence == ALL_SOUND) == (set(verdicts) == {V.SOUND})
+    assert code is ExitCode.SOUND or sentence == code.meaning
 
 
 def test_every_code_has_a_meaning_in_the_order_of_precedence() -> None:

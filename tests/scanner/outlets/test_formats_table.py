@@ -39,8 +39,18 @@ def test_checks_are_listed_by_id_with_their_sentence() -> None:
     assert list(formats_table.checks(TOYS)) == [
         "alpha.header.magic: the first bytes are right",
         "beta.header.magic: the first bytes are right",
+        "",
+        "Only recognised, not supported yet; whatever these find, each file stays unproven:",
         "gamma.header.magic: the first bytes are right",
     ]
+
+
+def test_no_check_of_a_recognised_format_reads_like_support() -> None:
+    whole = "\n".join(formats_table.checks(formats.FORMATS))
+    read, named = whole.split("\n\n")
+    assert "only recognised" not in read
+    assert "vmdk.format.support: No file passes yet; it is only recognised" in named
+    assert "This version reads" not in whole
 
 
 def test_json_of_every_real_format_follows_its_types() -> None:

@@ -6,7 +6,11 @@ Golden files change together with their reason; the reason is the commit's.
 from dataclasses import replace
 from datetime import timedelta
 
-from scanner.judge.model import Judgement, Ruling, Verdict
+import pytest
+
+from formats.core.model import Evidence, Outcome
+from scanner.judge.model import JudgedOther, Judgement, Ruling, Verdict
+from scanner.judge.outlook import NOTHING
 from scanner.ledger.rows import RepositoryRow
 from scanner.outlets import text
 from scanner.outlets.exit_codes import ExitCode
@@ -41,8 +45,72 @@ def test_nothing_recognised_is_said_with_the_place() -> None:
     subject = Judgement((), judgements.others()[2:3], ())
     report = judgements.report(subject, exit_code=ExitCode.UNPROVEN)
     said = rendered(report_text(report), None)
-    assert "Nothing recognised to scan in '/srv/backups': 1 file, none a known backup.\n" in said
+    assert (
+        "Nothing recognised to scan in '/srv/backups': 1 file, not a known backup: 'notes.txt'\n"
+        in said
+    )
     assert said.endswith("exit code 5: unproven, or nothing recognised to scan\n")
+
+
+def test_few_files_that_are_no_backups_are_named_and_the_rest_is_counted() -> None:
+    others = tuple(
+        JudgedOther(judgements.file_row(n, f"{n}.txt", kind=None), (), None) for n in range(7)
+    )
+    said = rendered(report_text(judgements.report(Judgement((), others, ()))), None)
+    assert (
+        "7 files, none a known backup: '0.txt', '1.txt', '2.txt', '3.txt', '4.txt' and 2 more\n"
+        in said
+    )
+
+
+def test_a_repository_without_any_file_may_not_be_mounted() -> None:
+    said = rendered(report_text(judgements.report(judgements.NOTHING)), None)
+    assert (
+        "Nothing to scan in '/srv/backups': no file there; it is empty, or not mounted.\n" in said
+    )
+
+
+def test_a_ledger_that_knows_no_repository_says_so() -> None:
+    report = judgements.report(judgements.NOTHING, repositories=(), run=None)
+    assert rendered(report_text(report), None).startswith("Nothing was scanned yet.\n")
+
+
+@pytest.mark.parametrize("width", [24, 40, 61, 79, 80, 132])
+def test_names_longer_than_any_line_are_folded_and_nothing_of_them_is_lost(width: int) -> None:
+    path = "/".join(f"{n:02}-" + "folder" * 9 for n in range(20)) + "/disk.vhd"
+    file = judgements.file_row(30, path)
+    lost = judgements.row(file, 30, Evidence("vhd.bat.range", Outcome.MISMATCHED, 8, 4), "f0ffee")
+    sound = judgements.judged(judgements.image_row(30, file), file)
+    ruling = Ruling(Verdict.DAMAGED, "bytes-wrong", lost)
+    damaged = judgements.judged(judgements.image_row(30, file), file, evidence=(lost,), own=ruling)
+    note = judgements.file_row(31, path + ".txt", kind=None)
+    for judgement in (
+        Judgement((sound,), (), ()),
+        Judgement((damaged,), (), ()),
+        Judgement((), (JudgedOther(note, (), None),), ()),
+    ):
+        said = rendered(report_text(judgements.report(judgement)), width)
+        assert max(map(len, said.splitlines())) <= width
+        assert "…" not in said
+        assert path_in_columns(said, path)
+
+
+@pytest.mark.parametrize("width", range(30, 140, 7))
+def test_proof_of_what_is_sound_is_never_cut_for_want_of_space(width: int) -> None:
+    file = judgements.file_row(4, "long-name/" * 12 + "shop.bak", kind="sqlserver_bak")
+    proof = judgements.proof(0, 5 << 20, since=judgements.BASELINE)
+    image = judgements.judged(judgements.image_row(4, file), file, shown=proof)
+    said = rendered(report_text(judgements.report(Judgement((image,), (), ()))), width)
+    proof = "every byte read 2 h ago, unchanged since 3 October 2025; no checksums"
+    for words in ("sqlserver_bak full", proof):
+        assert path_in_columns(said, "".join(words.split()))
+    assert max(map(len, said.splitlines())) <= width
+
+
+def path_in_columns(said: str, path: str) -> bool:
+    """Whether every character of a path stands there, in order, whatever stands between."""
+    rest = iter(said)
+    return all(character in rest for character in path)
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:
@@ -58,8 +126,14 @@ def test_worst_comes_first() -> None:
     assert verdicts == ["damaged", "incomplete", "empty", "weakened"]
 
 
+def test_exit_code_is_said_with_what_it_means_here() -> None:
+    meaning = "nothing unaccepted is worse than sound; accepted: 1 weakened"
+    report = judgements.report(exit_code=ExitCode.SOUND, exit_meaning=meaning)
+    assert rendered(report_text(report), None).endswith(f"\nexit code 0: {meaning}\n")
+
+
 def test_dependent_images_are_named_with_their_cause_and_not_listed_again() -> None:
-    said = rendered(report_text(judgements.report()), None)
+    said = rendered(report_text(judgements.report(outlook=NOTHING)), None)
     assert "1 restore point dies with it: 'srv1/inc2.qcow2'\n" in said
     assert said.count("inc2") == 1
 
@@ -75,7 +149,9 @@ def test_files_of_one_format_that_is_only_recognised_are_one_statement() -> None
         for file in files
     )
     report = judgements.report(
-        Judgement(images, (), ()), formats=(toy_format("veeam", supported=False),)
+        Judgement(images, (), ()),
+        formats=(toy_format("veeam", supported=False),),
+        outlook=NOTHING,
     )
     said = rendered(report_text(report), None)
     assert said.count("unproven    ") == 1
@@ -86,7 +162,7 @@ def test_files_of_one_format_that_is_only_recognised_are_one_statement() -> None
 def test_acknowledged_finding_is_shown_with_its_end_and_reason() -> None:
     said = rendered(report_text(judgements.report()), None)
     assert "(acknowledged until 2026-12-31: the copy is rewritten at the next full)\n" in said
-    assert "[finding c0ffee]" not in said
+    assert "[finding c0ffee] (acknowledged" in said
 
 
 def test_more_findings_than_are_shown_are_counted() -> None:
@@ -154,4 +230,5 @@ def test_warnings_have_a_name_and_advice_of_one_kind_is_one_line() -> None:
 def test_acknowledged_warning_says_so() -> None:
     accepted = replace(judgements.report().acknowledgements[0], finding_id="a0")
     said = report_text(judgements.report(advice=judgements.ADVICE, acknowledgements=(accepted,)))
-    assert "(acknowledged until 2026-12-31: the copy is rewritten" in rendered(said, None)
+    shown = rendered(said, None)
+    assert "[warning a0] (acknowledged until 2026-12-31: the copy is rewritten" in shown

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import formats
 from formats.core.model import Bearing, Evidence, Outcome
 from scanner.judge.model import Proof
 from scanner.outlets import wording
@@ -88,8 +89,9 @@ def test_less_than_everything_is_never_a_hundred_percent(part: int, whole: int) 
 
 
 def evidence(outcome: Outcome, **changes: object) -> Evidence:
-    fields = {"offset": 0x10000, "length": 4096, "expected": "0x1", "actual": "0x0"} | changes
-    return Evidence("vhdx.header.crc32c", outcome, **fields)  # type: ignore[arg-type]
+    fields = {"check": "vhdx.header.crc32c", "offset": 0x10000, "length": 4096}
+    fields |= {"expected": "0x1", "actual": "0x0"} | changes
+    return Evidence(outcome=outcome, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def evidence(outcome: Outcome, **changes: object) -> Evidence:
             evidence(Outcome.MISMATCHED, expected=None, actual=None),
             " at 0x10000+4096: does not match",
         ),
-        (evidence(Outcome.MATCHED, count=1200), " at 0x10000+4096: matched, 1,200 elements"),
+        (evidence(Outcome.MATCHED, count=1200), " at 0x10000+4096: matched, 1,200 times"),
         (
             evidence(Outcome.TRUNCATED, member="a b"),
             " at 0x10000+4096 in 'a b': expected 0x1, found 0x0",
@@ -143,6 +145,48 @@ def test_evidence_says_what_where_expected_found(row: Evidence, said: str) -> No
     assert wording.message(row) == f"vhdx.header.crc32c{said}"
 
 
+@pytest.mark.parametrize(
+    ("check", "count", "said"),
+    [
+        ("sqlserver_bak.page.checksum", 4, "4 pages"),
+        ("baseline.block.xxh3", 1200, "1,200 blocks"),
+        ("qcow2.l2.entry", 2, "2 entries"),
+        ("qcow2.l2.entry", 1, "1 entry"),
+        ("qcow2.cluster.entry", 2, "2 entries"),
+        ("vhd.file.needed", 4, "4 blocks"),
+        ("sqlserver_bak.log.unprotected", 3, "3 sectors"),
+        ("vhd.header.block_size", 2, "2 times"),
+        ("page.header.crc32", 1, ""),
+        ("odd", 2, "2 times"),
+    ],
+)
+def test_a_count_says_what_it_counts_where_the_check_does(
+    check: str, count: int, said: str
+) -> None:
+    assert wording.times(check, count) == said
+
+
+@pytest.mark.parametrize(
+    ("check", "outcome", "said"),
+    [
+        ("vhd.file.needed", Outcome.TRUNCATED, "expected 0x1, found 0x0; 4 blocks affected"),
+        ("vhd.header.crc32c", Outcome.MISMATCHED, "expected 0x1, found 0x0; 4 times"),
+        ("sqlserver_bak.page.unprotected", Outcome.ABSENT, "nothing declared, 4 pages"),
+        ("sqlserver_bak.page.checksum", Outcome.MATCHED, "matched, 4 pages"),
+    ],
+)
+def test_a_count_is_not_mistaken_for_what_was_found(
+    check: str, outcome: Outcome, said: str
+) -> None:
+    row = evidence(outcome, check=check, count=4)
+    assert wording.message(row) == f"{check} at 0x10000+4096: {said}"
+
+
+@pytest.mark.parametrize("check", wording.COUNTED)
+def test_checks_whose_counts_have_a_noun_exist(check: str) -> None:
+    assert any(check in record.checks for record in formats.FORMATS)
+
+
 def record(**changes: object) -> Proof:
     fields: dict[str, object] = {
         "structure_at": NOW - HOUR,
@@ -168,7 +212,7 @@ def record(**changes: object) -> Proof:
             "every byte read 2 h ago, unchanged since 3 October 2025; no checksums",
         ),
         (record(bytes_needed=None), "checksums over 9.8 KiB, read 2 h ago"),
-        (record(read_at=None), "structure proven 1 h ago, not read to the end"),
+        (record(read_at=None), "structure proven 1 h ago, not every byte read"),
         (record(read_at=None, structure_at=None), "nothing proven"),
         (
             record(structure_at=None, bytes_vouched=0),

@@ -139,12 +139,17 @@ def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_is_walked(tmp_pat
     assert survey.unreadable == [("locked", "Permission denied")]
 
 
-def test_a_root_that_cannot_be_read_hides_everything(tmp_path, monkeypatch):
+@pytest.mark.parametrize("inside", ["", "part"])
+def test_a_scope_that_cannot_be_looked_into_ends_the_walk(tmp_path, monkeypatch, inside):
+    make(tmp_path, "part/x")
+
     def scandir(_folder: Path) -> Iterator[os.DirEntry[str]]:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(module.os, "scandir", scandir)
-    assert walk(tmp_path, tmp_path, (), NOTHING).unreadable == [("", "Input/output error")]
+    with pytest.raises(NotThereError) as raised:
+        walk(tmp_path, tmp_path / inside, (), NOTHING)
+    assert str(raised.value) == f"{str(tmp_path / inside)!r}: Input/output error"
 
 
 class Entry:
@@ -178,7 +183,7 @@ class Entry:
 def test_a_file_that_went_away_is_no_trouble_and_other_trouble_is_reported(
     tmp_path, monkeypatch, error, reported
 ):
-    monkeypatch.setattr(module, "listed", lambda *_: [Entry("gone", error)])
+    monkeypatch.setattr(module, "listed", lambda *_, **__: [Entry("gone", error)])
     survey = walk(tmp_path, tmp_path, (), NOTHING)
     assert (survey.files, survey.unreadable) == ([], reported)
 

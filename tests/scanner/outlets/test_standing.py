@@ -1,0 +1,97 @@
+"""One line per source, those to act on first."""
+
+import io
+from datetime import timedelta
+
+import pytest
+from rich.console import Group
+
+from scanner.judge.answers import State
+from scanner.judge.model import Judgement, Ruling, Verdict
+from scanner.outlets.document import build
+from scanner.outlets.standing import ago, standing
+from scanner.outlets.text import as_lines, console
+from tests.scanner.outlets import judgements
+from tests.scanner.outlets.formats import toy_format
+
+
+def lines(report, width: int | None = None) -> list[str]:
+    rendered = as_lines(Group(*standing(report)), console(io.StringIO(), width))
+    return rendered.splitlines()
+
+
+def unread(count: int) -> Judgement:
+    files = [judgements.file_row(n, f"vm-{n}.vbk", kind="veeam") for n in range(count)]
+    ruling = Ruling(Verdict.UNPROVEN, "not-judgeable")
+    images = (judgements.judged(judgements.image_row(f.id, f), f, own=ruling) for f in files)
+    return Judgement(tuple(images), (), ())
+
+
+def test_each_source_has_one_line_and_the_worst_comes_first():
+    said = lines(judgements.report())
+    states = [line.split()[0] for line in said if line]
+    order = [state.word for state in State]
+    assert states == sorted(states, key=order.index, reverse=True)
+    assert len(states) == len(judgements.report().outlook.sources)
+
+
+def test_line_says_up_to_when_what_is_wrong_and_what_to_do():
+    said = next(line for line in lines(judgements.report()) if "srv1" in line)
+    assert "restorable only to" in said
+    assert "Wrong: newest backup 'srv1/inc2.qcow2' is damaged" in said
+    assert "Do first: start a new full backup" in said
+
+
+def test_sound_source_has_nothing_to_do():
+    said = lines(judgements.report(judgements.sound_judgement()))
+    assert all(line.startswith("restorable ") for line in said if line)
+    assert not any("Do first" in line for line in said)
+
+
+def test_a_few_formats_that_are_only_recognised_have_lines_of_their_own():
+    report = judgements.report(unread(3), formats=(toy_format("veeam", supported=False),))
+    assert len([line for line in lines(report) if line]) == 3
+
+
+def test_many_formats_that_are_only_recognised_are_one_line():
+    report = judgements.report(unread(12), formats=(toy_format("veeam", supported=False),))
+    (said,) = [line for line in lines(report) if line]
+    assert said.startswith("unproven     12 sources: recognised, and not supported yet")
+    assert said.endswith("and 4 more")
+
+
+def test_without_sources_nothing_is_said():
+    assert lines(judgements.report(judgements.NOTHING)) == []
+
+
+def test_lines_fold_to_a_terminal_and_lose_nothing():
+    wide = " ".join(lines(judgements.report()))
+    narrow = lines(judgements.report(), 60)
+    assert max(map(len, narrow)) <= 60
+    assert "".join(" ".join(narrow).split()) == "".join(wide.split())
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (timedelta(minutes=5), "5 min ago"),
+        (timedelta(minutes=119), "119 min ago"),
+        (timedelta(hours=9), "9 hours ago"),
+        (timedelta(days=9), "9 days ago"),
+        (timedelta(days=90), "3 months ago"),
+        (timedelta(days=5000), "13 years ago"),
+        (timedelta(hours=-1), "in the future: a wrong clock or zone"),
+    ],
+)
+def test_ages_are_said_as_people_say_them(age, said):
+    assert ago(age) == said
+
+
+def test_document_has_every_source_with_its_points():
+    whole = build(judgements.report())
+    source = next(one for one in whole.sources if one.name.startswith("srv1"))
+    assert (source.state, source.failed) == ("behind", 2)
+    assert source.restorable is not None
+    assert source.restorable.path == "srv1/full.qcow2"
+    assert [point.verdict for point in source.points] == ["sound", "damaged", "damaged"]
+    assert source.failing == source.points[-1]
