@@ -8,7 +8,7 @@ What findings already say with a verdict of its own is advice here.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -110,22 +110,36 @@ class AdviceRule:
     says: Callable[[Subject], Said]
 
 
-def advise(images: Sequence[JudgedImage], now: datetime) -> tuple[Advice, ...]:
-    """Return what is to be said of all databases, warnings first."""
+def advise(
+    images: Sequence[JudgedImage], now: datetime, logged: Sequence[Database] | None = None
+) -> tuple[Advice, ...]:
+    """Return what is to be said of all databases, warnings first.
+
+    ``logged`` are the databases of these images, where they were grouped already.
+    """
     living = {
         image.key: image
         for image in images
         if not any(file.state is FileState.GONE for file in image.files)
     }
+    every = databases(judged_sets(living.values())) if logged is None else logged
     found = [
         advice
-        for database in databases(judged_sets(living.values()))
-        for advice in advise_on(Subject(database, living, now))
+        for database in every
+        if (left := of_living(database, living)).sets
+        for advice in advise_on(Subject(left, living, now))
     ]
     order = list(Severity)
     return tuple(
         sorted(found, key=lambda item: (order.index(item.severity), item.source, item.rule))
     )
+
+
+def of_living(database: Database, living: Mapping[int, JudgedImage]) -> Database:
+    """Return a database without the sets of which a file is gone."""
+    if all(item.key in living for item in database.sets):
+        return database
+    return replace(database, sets=tuple(item for item in database.sets if item.key in living))
 
 
 def advise_on(subject: Subject) -> Iterator[Advice]:

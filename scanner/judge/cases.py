@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from formats.core.model import Bearing, Evidence, Outcome
 from scanner.findings import finding_id
@@ -14,7 +14,8 @@ from scanner.results import FileState, PayloadSeen
 class Case:
     """One image before the judge: ``pieces`` and ``files`` run in parallel.
 
-    ``supported`` says that the image's format is read, not only recognised.
+    ``supported`` says that the image's format is read, not only recognised. ``bad`` is the evidence
+    that speaks against the image: most images have none, and every rule asks for it.
     """
 
     pieces: tuple[ImageRow, ...]
@@ -22,6 +23,10 @@ class Case:
     evidence: tuple[EvidenceRow, ...]
     supported: bool
     own_bytes: int | None
+    bad: tuple[EvidenceRow, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bad", tuple(row for row in self.evidence if row.evidence.bad))
 
     @property
     def key(self) -> int:

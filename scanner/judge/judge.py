@@ -99,7 +99,11 @@ def judge(
     own = {key: one.ruling for key, one in alone.items()}
     by_key = {case.key: case for case in everything}
     for key, linked in link_backups(everything, own, shelf):
-        alone[key] = judged_alone(by_key[key], linked.links, linked.missing, terms)
+        case, before = by_key[key], alone[key]
+        if before.case is case and not linked.missing:
+            alone[key] = replace(before, links=linked.links)
+        else:
+            alone[key] = judged_alone(case, linked.links, linked.missing, terms)
     paths = along_paths(
         {key: one.ruling for key, one in alone.items()},
         {key: parent_keys(one.links) for key, one in alone.items()},
@@ -125,7 +129,7 @@ def judged_alone(
     case: Case, links: tuple[ParentLink, ...], missing: tuple[EvidenceRow, ...], terms: Terms
 ) -> Alone:
     """Judge an image by itself; ``missing`` is evidence for parents that are not there."""
-    whole = replace(case, evidence=(*case.evidence, *missing))
+    whole = replace(case, evidence=(*case.evidence, *missing)) if missing else case
     ruling = judge_alone(without(whole, terms.acknowledged), terms.settle)
     return Alone(whole, links, ruling, proof_of(without(case, terms.acknowledged)))
 

@@ -11,7 +11,13 @@ from scanner.expectations import Expectations
 from scanner.judge.advice import Advice, advise
 from scanner.judge.answers import Answer, answer
 from scanner.judge.chain_advice import chain_advice
+from scanner.judge.databases import databases
+from scanner.judge.expected import expected_advice, terms_of
+from scanner.judge.layers import machine_advice
+from scanner.judge.lsn import judged_sets
 from scanner.judge.model import JudgedImage
+from scanner.judge.pace import restore_seconds
+from scanner.judge.points import is_there
 from scanner.judge.source_model import Source
 from scanner.judge.sources import Matter, sources
 from scanner.ledger.rows import FileRow, HistoryRow, RepositoryRow, RunRow, SpaceRow
@@ -33,10 +39,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class SourceOutlook:
-    """One source, how it stands, and what is to be expected of it."""
+    """One source, how it stands, and what is to be expected of it.
+
+    ``restore_seconds`` is how long a restore of its newest point has to read at least, at the pace
+    measured here.
+    """
 
     source: Source
     answer: Answer
+    restore_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +67,21 @@ def outlook(known: Known, now: datetime, acknowledged: frozenset[str] = frozense
         known.repositories, known.files, known.images, known.history, known.expectations, known.zone
     )
     images = {image.key: image for image in known.images}
-    of_databases = by_source(advise(known.images, now))
+    logged = databases(judged_sets(image for image in known.images if is_there(image)))
+    of_databases = by_source(advise(known.images, now, logged))
     found: list[SourceOutlook] = []
     advice: list[Advice] = []
-    for source in sources(matter):
-        said = [*of_databases.get(source.database or "", ()), *advice_on(source, images)]
+    every = sources(matter, logged)
+    terms = terms_of(every, known.runs, known.expectations, now, known.zone)
+    of_machines = by_source(machine_advice(every, known.expectations, now, known.zone))
+    for source in every:
+        said = [*of_databases.get(source.database or "", ()), *of_machines.get(source.name, ())]
+        said += advice_on(source, images)
+        said += expected_advice(source, terms, said)
         pressing = [item for item in said if item.id not in acknowledged]
-        found.append(SourceOutlook(source, answer(source, images, pressing)))
+        newest, rate = source.newest, terms.bytes_per_second
+        seconds = None if newest is None else restore_seconds(newest, rate)
+        found.append(SourceOutlook(source, answer(source, images, pressing), seconds))
         advice.extend(said)
     return Outlook(tuple(found), tuple(advice))
 

@@ -41,8 +41,8 @@ def judge_alone(case: Case, settle: timedelta) -> Ruling:
 
 
 def first(case: Case, *outcomes: Outcome, bearing: Bearing | None = None) -> Finding | None:
-    """Find the first evidence with one of these outcomes (and this bearing)."""
-    for row in case.evidence:
+    """Find the first bad evidence with one of these outcomes (and this bearing)."""
+    for row in case.bad:
         evidence = row.evidence
         if evidence.outcome in outcomes and bearing in (None, evidence.bearing):
             return Finding(row)
@@ -51,8 +51,8 @@ def first(case: Case, *outcomes: Outcome, bearing: Bearing | None = None) -> Fin
 
 def named(case: Case, check: str) -> Finding | None:
     """Find bad evidence of one check."""
-    for row in case.evidence:
-        if row.evidence.check == check and row.evidence.bad:
+    for row in case.bad:
+        if row.evidence.check == check:
             return Finding(row)
     return None
 
@@ -220,7 +220,7 @@ def proven(case: Case, settle: timedelta) -> Finding | None:
     """Structure proven, every byte read, nothing bad."""
     read = all(file.state is FileState.READ for file in case.files)
     whole = case.supported and all(piece.complete for piece in case.pieces)
-    clean = not any(row.evidence.bad for row in case.evidence if matters(row))
+    clean = not any(matters(row) for row in case.bad)
     proven_at_all = nothing_proven(case, settle) is None
     return Finding() if read and whole and clean and proven_at_all else None
 

@@ -56,13 +56,19 @@ class Draft:
     name: str | None = None
 
 
-def sources(matter: Matter) -> tuple[Source, ...]:
-    """Return every source, by name; those whose backups are all gone, and those never seen, too."""
+def sources(matter: Matter, logged: Sequence[Database] | None = None) -> tuple[Source, ...]:
+    """Return every source, by name; those whose backups are all gone, and those never seen, too.
+
+    ``logged`` are the databases of the images that are there, where they were grouped already.
+    """
     living = [image for image in matter.images if is_there(image) and not hidden(image.path)]
-    logged = databases(judged_sets(living))
-    keys = joined(living, logged)
+    if logged is None:
+        logged = databases(judged_sets(image for image in matter.images if is_there(image)))
+    in_databases = {item.key for database in logged for item in database.sets}
+    places = {image.key: disk_key(image) for image in living if image.key not in in_databases}
+    keys = joined(living, logged, places)
     drafts = drafted(living, keys, logged)
-    add_history(drafts, matter, keys, logged)
+    add_history(drafts, matter, keys, logged, places)
     declared = tuple(declare(drafts, matter))
     points = restore_points(matter.images, finished(logged), matter.zone)
     spans = {database.full_name: spans_of(database, matter.zone) for database in logged}
@@ -94,12 +100,17 @@ def spans_of(database: Database, zone: tzinfo) -> tuple[Span, ...]:
 # Which images belong together
 
 
-def joined(living: Sequence[JudgedImage], logged: Sequence[Database]) -> dict[int, Key]:
-    """Return the key of each image's source: its database's, or that of its chain."""
+def joined(
+    living: Sequence[JudgedImage], logged: Sequence[Database], places: Mapping[int, Key]
+) -> dict[int, Key]:
+    """Return the key of each image's source: its database's, or that of its chain.
+
+    ``places`` are the keys that names give, by image.
+    """
     keys: dict[int, Key] = {
         item.key: database_key(database) for database in logged for item in database.sets
     }
-    own = {image.key: disk_key(image) for image in living if image.key not in keys}
+    own = {number: place for number, place in places.items() if number not in keys}
     owner = {key: key for key in own.values()}
     for image in living:
         for link in image.parents:
@@ -156,6 +167,7 @@ def add_history(
     matter: Matter,
     keys: Mapping[int, Key],
     logged: Sequence[Database],
+    places: Mapping[int, Key],
 ) -> None:
     """Give every source what its images measured, also those that are gone.
 
@@ -168,7 +180,7 @@ def add_history(
         for name in database.names
     }
     by_place = {
-        disk_key(image): keys[image.key]
+        places[image.key]: keys[image.key]
         for draft in drafts.values()
         for image in draft.images
         if draft.database is None
