@@ -29,7 +29,7 @@ def scan_report(
     stopped_by: ExitCode | None,
     expectations: Expectations,
 ) -> Report:
-    """Return the report of a scan that just ended."""
+    """Return the report of a scan that just ended, and record how the sources stand."""
     run = RunFacts(
         outcome.started_at,
         outcome.finished_at,
@@ -38,6 +38,8 @@ def scan_report(
         outcome.interrupted,
         outcome.bugs,
     )
+    outlook = ahead(world, ledger, outcome.whole, expectations)
+    ledger.save_outlook(outlook, outcome.finished_at)
     warnings = (*ledger.notes, *outcome.notes)
     circumstances = Circumstances(
         stopped_by if outcome.interrupted else None, outcome.bugs, len(warnings)
@@ -48,12 +50,7 @@ def scan_report(
         settings,
         outcome.repositories,
         outcome.judgement,
-        asked_about(
-            ahead(world, ledger, outcome.whole, expectations),
-            outcome.scopes,
-            outcome.judgement,
-            len(ledger.repositories()),
-        ),
+        asked_about(outlook, outcome.scopes, outcome.judgement, len(ledger.repositories())),
         circumstances,
         fail_on,
         run=run,

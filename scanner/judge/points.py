@@ -71,8 +71,15 @@ def made_at(image: JudgedImage, known: datetime | None, zone: tzinfo) -> tuple[d
 
 
 def in_zone(at: datetime, zone: tzinfo) -> datetime:
-    """Return a time with a zone; a local time is read in the zone given."""
-    return at if at.tzinfo is not None else at.replace(tzinfo=zone)
+    """Return a time in UTC, so that times can be compared; a local time is of the zone given.
+
+    A time at either end of the calendar, which no other zone can hold, is taken as it stands.
+    """
+    local = at if at.tzinfo is not None else at.replace(tzinfo=zone)
+    try:
+        return local.astimezone(UTC)
+    except OverflowError:
+        return at.replace(tzinfo=UTC)
 
 
 def written_at(mtime_ns: int) -> datetime:

@@ -74,35 +74,43 @@ def dies_with(
     in ``zone``.
     """
     living = [image for image in images if is_there(image)]
-    restorable = Fate.of(keys, living, USABLE)
-    possible = Fate.of(keys, living, Verdict.UNPROVEN)
-    led = following(keys, living)
-    found = []
-    for source in sources:
-        own = {point.key for point in source.points}
-        if own.isdisjoint(led) and own.isdisjoint(possible.lost):
-            continue
-        found.append(loss_of(source, restorable, possible, led, zone))
-    return tuple(found)
+    logged = Logged.of(keys, living)
+    fate = Fate(
+        lost_with(keys, living, logged, USABLE),
+        lost_with(keys, living, logged, Verdict.UNPROVEN),
+        following(keys, living),
+    )
+    return tuple(
+        loss_of(source, fate, logged.spans_lost(source, zone))
+        for source in sources
+        if any(point.key in fate.led or point.key in fate.possible for point in source.points)
+    )
 
 
-def loss_of(
-    source: Source, restorable: "Fate", possible: "Fate", led: Collection[int], zone: tzinfo
-) -> Loss:
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of images, by key: of those that restore, and of those that may as well.
+
+    ``led`` are all that are restored through the lost ones today.
+    """
+
+    restorable: frozenset[int]
+    possible: frozenset[int]
+    led: frozenset[int]
+
+
+def loss_of(source: Source, fate: Fate, spans: tuple[Span, ...]) -> Loss:
     """Return what one source loses."""
     points = ordered(source.points)
+    unproven = [point for point in points if point.ruling.verdict is Verdict.UNPROVEN]
     usable = [point for point in points if point.usable]
-    left = [point for point in usable if point.key not in restorable.lost]
+    left = [point for point in usable if point.key not in fate.restorable]
     return Loss(
         source,
-        tuple(point for point in usable if point.key in restorable.lost),
-        tuple(
-            point
-            for point in points
-            if point.ruling.verdict is Verdict.UNPROVEN and point.key in possible.lost
-        ),
-        tuple(point for point in left if point.key in led),
-        restorable.spans_lost(source, zone),
+        tuple(point for point in usable if point.key in fate.restorable),
+        tuple(point for point in unproven if point.key in fate.possible),
+        tuple(point for point in left if point.key in fate.led),
+        spans,
         source.newest,
         max(left, key=when, default=None),
     )
@@ -125,32 +133,35 @@ def following(keys: Collection[int], living: Iterable[JudgedImage]) -> frozenset
     return frozenset(found)
 
 
+def lost_with(
+    keys: Collection[int], living: Sequence[JudgedImage], logged: "Logged", limit: Verdict
+) -> frozenset[int]:
+    """Return what is lost, of the images whose verdict is no worse than ``limit`` today."""
+    alive = {image.key for image in living if image.ruling.verdict <= limit}
+    by_ways = {key for key in alive if key in logged.today and leads(logged.today[key], limit)}
+    fallen = {key for key in by_ways if not leads(logged.then[key], limit)}
+    known = [image for image in living if image.key in alive]
+    needs = Needs.of([image for image in known if image.key not in by_ways], known)
+    return spread(alive.intersection(keys) | fallen, needs)
+
+
+# Databases
+
+
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What is lost, of the images whose verdict is no worse than ``limit`` today.
+class Logged:
+    """The databases that are concerned, and the ways to their backup sets, today and then."""
 
-    ``today`` and ``then`` are the ways to the backup sets of the databases that are concerned.
-    """
-
-    lost: frozenset[int]
     databases: tuple[Database, ...]
     today: Mapping[int, Way]
     then: Mapping[int, Way]
 
     @classmethod
-    def of(cls, keys: Collection[int], living: Sequence[JudgedImage], limit: Verdict) -> "Fate":
-        """Find out what is lost with images."""
+    def of(cls, keys: Collection[int], living: Sequence[JudgedImage]) -> "Logged":
+        """Find the ways with some images, and without them."""
         concerned = concerned_sets(keys, living)
-        today = ways(concerned)
         then = ways(damaged(item) if item.key in keys else item for item in concerned)
-        alive = frozenset(image.key for image in living if image.ruling.verdict <= limit)
-        by_ways = {key for key in alive if key in today and leads(today[key], limit)}
-        fallen = {key for key in by_ways if not leads(then[key], limit)}
-        first = alive.intersection(keys) | fallen
-        known = [image for image in living if image.key in alive]
-        needs = Needs.of([image for image in known if image.key not in by_ways], known)
-        lost = spread(first, needs)
-        return cls(lost, databases(concerned), today, then)
+        return cls(databases(concerned), ways(concerned), then)
 
     def spans_lost(self, source: Source, zone: tzinfo) -> tuple[Span, ...]:
         """Return the stretches of time a source loses; of a disk only points are."""

@@ -293,6 +293,24 @@ CREATE TABLE history (                  -- what images measured, kept when they 
 ) STRICT;
 CREATE INDEX history_image ON history (repository_id, path, image_index, id);
 
+CREATE TABLE sources (                  -- how each database and disk stood at the last scan
+    source_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    machine TEXT,
+    state TEXT NOT NULL,
+    points INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    restorable_us INTEGER,
+    restorable_image_id INTEGER REFERENCES images ON DELETE SET NULL,
+    failing_image_id INTEGER REFERENCES images ON DELETE SET NULL,
+    wrong TEXT,
+    first_step TEXT,
+    judged_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sources_restorable ON sources (restorable_image_id);
+CREATE INDEX sources_failing ON sources (failing_image_id);
+
 CREATE TABLE spaces (                   -- what a repository's file system held at its last scan
     repository_id INTEGER PRIMARY KEY REFERENCES repositories ON DELETE CASCADE,
     total_bytes INTEGER NOT NULL,

@@ -19,6 +19,7 @@ from typing import Self
 from formats.core.model import Evidence, Tally
 from scanner.clock import Clock
 from scanner.judge.model import Judgement
+from scanner.judge.outlook import Outlook
 from scanner.ledger import (
     baselines,
     evidence,
@@ -28,6 +29,7 @@ from scanner.ledger import (
     images,
     reads,
     runs,
+    standing,
     units,
     verdicts,
     whole,
@@ -365,6 +367,11 @@ class Ledger:
         """Replace all verdicts of a repository; images of other repositories are passed over."""
         with self._writing() as db:
             verdicts.save(db, repository_id, judgement, judged_at)
+
+    def save_outlook(self, outlook: Outlook, judged_at: datetime) -> None:
+        """Replace how all sources stand."""
+        with self._writing() as db:
+            standing.save(db, outlook, judged_at)
 
     def acknowledge(
         self,

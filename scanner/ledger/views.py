@@ -233,7 +233,38 @@ V_FINDINGS = View(
     },
 )
 
-VIEWS = (V_FILES, V_IMAGES, V_CHAINS, V_RUNS, V_FINDINGS)
+V_SOURCES = View(
+    "v_sources",
+    "One row per source (a database, or a disk of a machine): how it stood at the last scan.",
+    f"""
+    SELECT s.source_id, s.name, s.kind, s.machine, s.state, s.points, s.failed,
+        {iso("s.restorable_us")} AS restorable_to, rf.path AS restorable_path,
+        ff.path AS failing_path, s.wrong, s.first_step, {iso("s.judged_us")} AS judged_at
+    FROM sources s
+        LEFT JOIN images ri ON ri.id = s.restorable_image_id
+        LEFT JOIN files rf ON rf.id = ri.file_id
+        LEFT JOIN images fi ON fi.id = s.failing_image_id
+        LEFT JOIN files ff ON ff.id = fi.file_id
+    """,  # noqa: S608 - nothing but literals of this module
+    {
+        "source_id": "The same in every run.",
+        "name": "SERVER/DATABASE, folder and name of disk images, or what the configuration says.",
+        "kind": "`database` or `disk`.",
+        "machine": "The machine it is of, where that is known.",
+        "state": "`restorable`, `attention` (it restores, and something is to be looked into), "
+        "`behind` (only an older backup restores), `unproven` or `lost`.",
+        "points": "How many restore points it has, usable or not.",
+        "failed": "How many backups newer than the newest usable one do not restore.",
+        "restorable_to": "Time of the newest backup that is proven to restore.",
+        "restorable_path": "The file of that backup.",
+        "failing_path": "The file of the newest backup, where that one does not restore.",
+        "wrong": "What is wrong, worst first.",
+        "first_step": "What to do first about it.",
+        "judged_at": "When this was found.",
+    },
+)
+
+VIEWS = (V_FILES, V_IMAGES, V_CHAINS, V_RUNS, V_FINDINGS, V_SOURCES)
 
 
 def stale_views(connection: sqlite3.Connection) -> tuple[View, ...]:

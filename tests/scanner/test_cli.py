@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -398,6 +400,23 @@ def test_demonstration_shows_one_of_each(bench: Bench) -> None:
     assert code == 4
     # An id is made of the file system and the folder, which are others on every machine.
     assert_golden("demo.txt", re.sub(r"(?<=\[finding )\w{10}(?=\])", "0123456789", out))
+
+
+def test_ledger_says_how_each_source_stands(bench: Bench) -> None:
+    demo.make(bench.repository)
+    bench.scan()
+    with closing(sqlite3.connect(bench.ledger)) as database:
+        rows = database.execute(
+            "SELECT name, kind, state, restorable_path, failing_path, first_step IS NULL"
+            " FROM v_sources ORDER BY name"
+        ).fetchall()
+    lost = "copy-of-fileserver/monday-full.vhd"
+    newest = "fileserver/wednesday-increment.vhd"
+    assert rows == [
+        ("copy-of-fileserver/monday", "disk", "lost", None, lost, 0),
+        ("fileserver/monday", "disk", "restorable", newest, None, 1),
+        ("new-server/first", "disk", "lost", None, "new-server/first-full.vhd", 0),
+    ]
 
 
 def test_demonstration_leaves_alone_what_is_there(bench: Bench) -> None:

@@ -114,7 +114,8 @@ def test_ledger_of_the_first_version_keeps_what_it_measured(ledger_path, clock):
         Story(ledger, clock).read()
     with closing(sqlite3.connect(ledger_path)) as db:
         db.executescript(
-            "DROP TABLE history; DROP TABLE spaces; ALTER TABLE files DROP COLUMN rewritten_us;"
+            "DROP TABLE history; DROP TABLE spaces; DROP VIEW v_sources; DROP TABLE sources;"
+            "ALTER TABLE files DROP COLUMN rewritten_us;"
             "DELETE FROM _sqlite_migrations WHERE name = 'm0002_history';"
         )
     with Ledger.open(ledger_path, clock) as ledger:
