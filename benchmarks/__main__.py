@@ -10,18 +10,28 @@ import click
 
 from benchmarks import machine, report
 from benchmarks.engine_part import engine
+from benchmarks.judge_part import judging
 from benchmarks.kernel_part import kernels
 from benchmarks.options import GIB, Options
+from benchmarks.packed_part import packed
 from benchmarks.report import Section
 from benchmarks.small_part import small
 from benchmarks.sparse_part import sparse
 from scanner.clock import utc_now
 
+
+def large(options: Options) -> Iterator[str]:
+    """Measure on large files of every kind."""
+    yield from engine(options)
+    yield from packed(options)
+
+
 PARTS: Mapping[str, Callable[[Options], Iterator[str]]] = {
     "kernels": kernels,
-    "engine": engine,
+    "engine": large,
     "small": small,
     "sparse": sparse,
+    "judge": judging,
 }
 
 TITLES: Mapping[str, str] = {
@@ -29,6 +39,7 @@ TITLES: Mapping[str, str] = {
     "engine": "The whole engine on large files",
     "small": "Many small files",
     "sparse": "Huge sparse files",
+    "judge": "Judging",
 }
 
 

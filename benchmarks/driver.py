@@ -27,11 +27,15 @@ class Action:
 
 ACTIONS: Mapping[str, Action] = {
     "bare": Action("benchmarks.loops", "bare", (Path, int)),
+    "bare-stored": Action("benchmarks.engines", "bare_stored", (Path, int)),
     "bare-files": Action("benchmarks.small_files", "read_and_digest", (Path, int)),
     "direct": Action("benchmarks.loops", "direct", (Path, int)),
     "engine": Action("benchmarks.engines", "engine", (Path, int)),
+    "engine-decoded": Action("benchmarks.engines", "engine_decoded", (Path, int)),
+    "engine-stored": Action("benchmarks.engines", "engine_stored", (Path, int)),
     "first-scan": Action("benchmarks.engines", "first_scan", (Path, int, Path)),
     "make-bak": Action("benchmarks.material", "make_bak", (Path, int)),
+    "make-packed": Action("benchmarks.material", "make_packed", (Path, int)),
     "make-raw": Action("benchmarks.material", "make_raw", (Path, int)),
     "make-small": Action("benchmarks.material", "make_small", (Path, int)),
     "make-sparse": Action("benchmarks.material", "make_sparse", (Path, int)),

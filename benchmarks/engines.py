@@ -1,13 +1,16 @@
 """Our own program, cut at two places: the engine alone, and a whole scan with its ledger."""
 
 import os
+import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
 
+from benchmarks.loops import bare
+from formats.core import xpress
 from scanner.cli import run
 from scanner.clock import utc_now
 from scanner.config import Settings
@@ -57,6 +60,48 @@ def engine(path: Path, threads: int) -> Callable[[], int]:
         return recorder.bytes_done
 
     return work
+
+
+def engine_decoded(path: Path, threads: int) -> Callable[[], int]:
+    """Return the work of the engine; what it decompresses with is compiled before."""
+    xpress.native()
+    return engine(path, threads)
+
+
+def engine_stored(path: Path, threads: int) -> Callable[[], int]:
+    """Return the work of the engine where nothing can be decompressed."""
+    return without_numba(partial(engine, path, threads))
+
+
+def bare_stored(path: Path, threads: int) -> Callable[[], int]:
+    """Return the work of a bare loop where nothing can be decompressed."""
+    return without_numba(partial(bare, path, threads))
+
+
+def without_numba(prepare: Callable[[], Callable[[], int]]) -> Callable[[], int]:
+    """Prepare and do some work as if numba were not installed."""
+    with numba_hidden():
+        work = prepare()
+
+    def hidden() -> int:
+        with numba_hidden():
+            return work()
+
+    return hidden
+
+
+@contextmanager
+def numba_hidden() -> Iterator[None]:
+    """Let the import of the compiled decoder fail."""
+    name = "formats.core.xpress_native"
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.pop(name)
+        if before is not None:
+            sys.modules[name] = before
 
 
 def first_scan(path: Path, threads: int, around: Path) -> Callable[[], int]:

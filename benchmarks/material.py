@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.options import KIB, MIB, SEED
-from tests.builders import sqlserver_bak
+from tests.builders import sqlserver_bak, sqlserver_packed
 from tests.builders.sqlserver_bak import EXTENT, Recipe
 
 BLOCKS_PER_ROUND = 8
@@ -29,6 +29,11 @@ def make_raw(path: Path, size: int) -> Callable[[], int]:
 def make_bak(path: Path, size: int) -> Callable[[], int]:
     """Return the work of making a full backup of so large a database as SQL Server writes it."""
     return partial(write_bak, path, size)
+
+
+def make_packed(path: Path, size: int) -> Callable[[], int]:
+    """Return the work of making a compressed backup of about ``size`` bytes."""
+    return partial(write_packed, path, size)
 
 
 def make_small(folder: Path, count: int) -> Callable[[], int]:
@@ -96,6 +101,17 @@ def write_bak(path: Path, size: int) -> int:
         file.flush()
         os.fsync(file.fileno())
     return size
+
+
+def write_packed(path: Path, size: int) -> int:
+    """Write a compressed backup by the builder of the tests, of a database larger by two thirds."""
+    with path.open("wb") as file:
+        sqlserver_packed.write_packed(
+            file, database_bytes=size * 5 // 3 // EXTENT * EXTENT, checksum=True, fast=True
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    return path.stat().st_size
 
 
 def pages_like(length: int, _seed: int) -> bytes:

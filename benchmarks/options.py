@@ -26,6 +26,7 @@ class Options:
     repeat: int = 5
     keep: bool = False
     files: int = 50_000
+    images: int = 100_000
     sparse: int = TIB
     kernel_seconds: float = 0.05
     kernel_buffers: tuple[int, ...] = (64 * KIB, 256 * KIB, MIB, 4 * MIB)

@@ -30,7 +30,10 @@ FORMATS = _discover()
 
 def identify(source: Source) -> Format | None:
     """Return the format of ``source`` by its content, or None."""
-    return next((item for item in FORMATS if item.probe(source)), None)
+    # A repository may hold a million files of no format at all: most probes need not be asked.
+    first = source.read_at(0, 1)[0] if source.size else None
+    likely = (item for item in FORMATS if item.first_bytes is None or first in item.first_bytes)
+    return next((item for item in likely if item.probe(source)), None)
 
 
 def by_name(name: str) -> Format | None:

@@ -13,6 +13,7 @@ from formats.core import checksums
 from formats.core.codecs import CodecError, Decoder
 from formats.core.errors import FormatError, Truncated, Unsupported
 from formats.core.model import (
+    PAYLOAD_TABLE,
     Algorithm,
     Columns,
     Declared,
@@ -106,6 +107,8 @@ def run_batch(driven: Driven, source: Source, batch: ExtentBatch) -> None:
             case Examined(kernel=kernel):
                 result = kernel(np.frombuffer(stored, np.uint8), offset, offset)
                 driven.evidence.extend(result.evidence)
+                weight = result.tally.get(PAYLOAD_TABLE)
+                driven.payload_nonzero |= weight is not None and bool(weight["nonzero_bytes"].any())
                 for name, table in result.tally.items():
                     driven.tallies[batch.image_index].setdefault(name, []).append(table)
             case Declared():

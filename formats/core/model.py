@@ -30,6 +30,12 @@ merged by concatenating their tables, in any order; a row therefore carries its 
 
 EXTENT_ROWS_MAX = 65_536
 
+PAYLOAD_TABLE = "payload"
+PAYLOAD_ROWS = np.dtype([("bytes", "<u8"), ("nonzero_bytes", "<u8")])
+"""Rows of the tally table `PAYLOAD_TABLE`: what a kernel saw of the source's own bytes, where only
+the kernel can see them because it decodes them. ``nonzero_bytes`` is an upper bound, 0 is exact.
+They count as what `Payload` says of bytes that are stored as they are."""
+
 
 class Source(Protocol):
     """Bytes that can be read at any offset by any thread; no cursor."""
@@ -299,7 +305,8 @@ class Format:
     ``revision`` rises when evidence of an older revision must be gathered again. ``checks`` maps
     every check id to one sentence saying what it proves. ``integrity`` is what an undamaged file
     lets us prove, ``samples`` which program versions the tested files came from. A format that is
-    only recognised has ``supported`` False and reports itself as unsupported.
+    only recognised has ``supported`` False and reports itself as unsupported. ``first_bytes`` are
+    the values a file's first byte must have for ``probe`` to be worth asking; None is any.
     """
 
     name: str
@@ -317,6 +324,7 @@ class Format:
     extents: Callable[[Source, Sequence[Inspection]], Iterator[ExtentBatch]]
     conclude: Callable[[Sequence[Part]], tuple[Evidence, ...]]
     supported: bool = True
+    first_bytes: frozenset[int] | None = None
 
 
 def no_extents(_source: Source, _inspections: Sequence[Inspection]) -> Iterator[ExtentBatch]:

@@ -81,22 +81,18 @@ class EdgeCached:
 
     def __init__(self, source: Source, edge_bytes: int) -> None:
         self._source = source
-        size = source.size
+        self.size = size = source.size
         self._head = source.read_at(0, min(size, edge_bytes))
-        tail_bytes = min(size - len(self._head), edge_bytes)
+        self._head_end = len(self._head)
+        tail_bytes = min(size - self._head_end, edge_bytes)
         self._tail_start = size - tail_bytes
-        self._tail = source.read_at(self._tail_start, tail_bytes)
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self._source.size
+        self._tail = source.read_at(self._tail_start, tail_bytes) if tail_bytes else b""
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes at ``offset``, from memory where they are at an edge."""
-        require_range(offset, length, self._source.size)
-        if offset + length <= len(self._head):
-            return self._head[offset : offset + length]
+        if 0 <= offset <= (end := offset + length) <= self._head_end:
+            return self._head[offset:end]
+        require_range(offset, length, self.size)
         if offset >= self._tail_start:
             start = offset - self._tail_start
             return self._tail[start : start + length]
@@ -123,7 +119,8 @@ def require_range(offset: int, length: int, size: int) -> None:
 
 def starts_with(source: Source, magic: bytes, offset: int = 0) -> bool:
     """Whether ``magic`` stands at ``offset``; a negative ``offset`` counts from the end."""
-    at = offset if offset >= 0 else source.size + offset
-    if at < 0 or at + len(magic) > source.size:
+    size = source.size
+    at = offset if offset >= 0 else size + offset
+    if at < 0 or at + len(magic) > size:
         return False
     return source.read_at(at, len(magic)) == magic

@@ -95,6 +95,12 @@ class Block:
     evidence: tuple[Evidence, ...] = ()
 
     @property
+    def whole(self) -> bool:
+        """Whether the file goes on to where the block's streams begin, or where a filemark ends."""
+        wanted = filemark_bytes(self.header) if self.kind == FILEMARK else self.header.first_event
+        return len(self.body) == wanted
+
+    @property
     def header_sum_holds(self) -> bool:
         """Whether the sum of the block's own header holds."""
         return not any(row.check == BLOCK_SUM for row in self.evidence)

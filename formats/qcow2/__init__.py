@@ -85,4 +85,5 @@ FORMAT = Format(
     inspect=inspect_qcow2,
     extents=qcow2_extents,
     conclude=no_conclusion,
+    first_bytes=frozenset(b"Q"),
 )

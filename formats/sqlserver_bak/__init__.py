@@ -94,7 +94,7 @@ FORMAT = Format(
         "[MS-XCA] Xpress Compression Algorithm, 2.2: LZ77+Huffman",
         "Paul Randal, Inside the Storage Engine: Anatomy of a page; GAM, SGAM, PFS",
     ),
-    revision=1,
+    revision=2,
     write_model=WriteModel.APPEND_ONLY,
     integrity=(
         "page checksums, log block checksums, the database's own allocation maps, backup "

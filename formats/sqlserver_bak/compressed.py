@@ -12,7 +12,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from formats.core import xpress
 from formats.core.findings import Findings
 from formats.core.model import (
     Algorithm,
@@ -34,14 +33,8 @@ from formats.mtf.walk import BLOCK_SUM, Ahead, read_block
 from formats.sqlserver_bak.extents import batches
 from formats.sqlserver_bak.framing import FILE_NEEDED, SET_TRAILER, zeros_to_end
 from formats.sqlserver_bak.inspect import MEDIA_SETS
-from formats.sqlserver_bak.judge_log import table_of
 from formats.sqlserver_bak.log_blocks import LOG_SECTOR_BYTES
-from formats.sqlserver_bak.packed_groups import (
-    CHUNK_BAD,
-    CHUNK_CODES,
-    GROUP_TABLES,
-    examine_group,
-)
+from formats.sqlserver_bak.packed_groups import GROUP_TABLES, examine_group
 from formats.sqlserver_bak.packed_inside import (
     Inside,
     conclude_inside,
@@ -50,12 +43,19 @@ from formats.sqlserver_bak.packed_inside import (
     is_set,
     look_inside,
 )
+from formats.sqlserver_bak.packed_judge import PACKED_CHUNK, PACKED_CODE, judge_chunks
 from formats.sqlserver_bak.packed_map import (
     ELEMENT_BYTES_MAX,
-    Decoder,
     MapDraft,
     PackedMap,
     new_decoder,
+)
+from formats.sqlserver_bak.packed_strange import (
+    KNOWN_KINDS,
+    Strange,
+    look_at,
+    next_chunk,
+    strange_row,
 )
 from formats.sqlserver_bak.pages import EXTENT_BYTES
 from formats.sqlserver_bak.records_packed import (
@@ -77,8 +77,6 @@ from formats.sqlserver_bak.state import Ranges, SetState
 PACKED_CONTENT = "sqlserver_bak.compressed.content"
 PACKED_VERSION = "sqlserver_bak.compressed.version"
 PACKED_RECORD = "sqlserver_bak.compressed.record"
-PACKED_CHUNK = "sqlserver_bak.compressed.chunk"
-PACKED_CODE = "sqlserver_bak.compressed.decode"
 PACKED_INDEX = "sqlserver_bak.compressed.index"
 PACKED_LIMIT = "sqlserver_bak.compressed.limit"
 
@@ -93,23 +91,37 @@ CHECKS: Mapping[str, str] = {
 }
 
 VERSION_SEEN = (2, 3)
+# Reported (rsleedbx/mssqlbak-tests, SQL Server 2022): the second number has a bit for compressed,
+# 2, and one for encrypted, 4.
+ENCRYPTED_BIT = 4
 SETS_MAX = 16_384
 RESUMES_MAX = 1_024
+# How far a chunk is looked for behind a record that leads nowhere: once, and for all of them.
+SEARCH_BYTES_MAX = 2 << 20
+SEARCHES_BYTES_MAX = 64 << 20
 INDEX_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class PackedState:
-    """Where a compressed set's chunks and its padding are, and what the plain set is, if known."""
+    """Where a compressed set's chunks and its padding are, and what the plain set is, if known.
+
+    ``known`` says whether the medium is of the version of which everything here was seen.
+    """
 
     packed: PackedMap
     pads: Ranges
     inside: SetState | None = None
+    known: bool = True
 
 
 @dataclass(slots=True)
 class Draft:
-    """A set on the way through its records; ``first`` and ``last`` are its groups of chunks."""
+    """A set on the way through its records; ``first`` and ``last`` are its groups of chunks.
+
+    ``broken`` says that something in it could not be followed, ``lost`` that this is where the
+    walk ended, in a variant or at a size that is not known here: whether it is whole is not known.
+    """
 
     findings: Findings = field(default_factory=Findings)
     first: int = 0
@@ -119,15 +131,23 @@ class Draft:
     pads: list[tuple[int, int]] = field(default_factory=list)
     begun: bool = False
     closed: bool = False
+    broken: bool = False
+    lost: bool = False
     needed: int = 0
 
 
 @dataclass(slots=True)
 class Progress:
-    """What is known of the medium on the way through its records."""
+    """What is known of the medium on the way through its records.
+
+    ``broken`` is where the first record stands that could not be followed or is of no known kind.
+    """
 
     source: Source
     map: MapDraft
+    known: bool = True
+    broken: int | None = None
+    searches_left: int = SEARCHES_BYTES_MAX
     drafts: list[Draft] = field(default_factory=lambda: [Draft()])
     marks: list[int] = field(default_factory=list)
 
@@ -144,22 +164,57 @@ def inspect_compressed(source: Source) -> tuple[Inspection, ...]:
     apart; what stands before the first set belongs to it.
     """
     progress = Progress(source, MapDraft(new_decoder()))
-    drafts = progress.drafts
-    check_version(drafts[0].findings, source)
+    progress.known = check_version(progress.drafts[0].findings, source)
     listed = filemarks_behind(source, 0)
     offset = min(FIRST_RECORD, source.size)
     for _ in range(RESUMES_MAX):
         last = None
         for last in records(source, offset):
             take(progress, last)
-        behind = next((item for item in listed if last and item > last.offset), None)
-        if last is None or is_whole(last, source.size) or behind is None:
-            judge_end(drafts[-1], source, last)
+        resumed = None if last is None else resume(progress, last, listed)
+        if resumed is None:
+            judge_end(progress, last)
             break
-        add_break(drafts[-1].findings, source, last, seen=bool(drafts[-1].chunks))
-        progress.map.give_up(last.offset)
-        progress.marks, offset = [item for item in listed if item < behind], behind
+        offset = resumed
+    else:
+        add_limit(progress, offset, f"at most {RESUMES_MAX} records of no known kind")
     return finished(progress)
+
+
+def resume(progress: Progress, last: Record, listed: Sequence[int]) -> int | None:
+    """Return where to go on behind a record that leads nowhere; None where the walk is over.
+
+    That is behind it, if its end is known; at the next chunk whose checksum holds; or at the next
+    filemark that another one lists.
+    """
+    source = progress.source
+    if is_whole(last, source.size):
+        return None
+    strange = look_at(source, last.offset) if last.kind is Kind.UNKNOWN else None
+    if strange is not None:
+        take_strange(progress, strange)
+        return strange.end
+    behind = next((item for item in listed if item > last.offset), None)
+    end = min(last.offset + SEARCH_BYTES_MAX, source.size if behind is None else behind)
+    length = min(end - last.offset, progress.searches_left)
+    progress.searches_left -= length
+    found = next_chunk(source, last.offset, last.offset + length)
+    resumed = behind if found is None else found
+    if resumed is not None:
+        add_break(progress, last, resumed)
+        give_up(progress, last.offset)
+    if found is None and behind is not None:
+        progress.marks = [item for item in listed if item < behind]
+    return resumed
+
+
+def give_up(progress: Progress, offset: int) -> None:
+    """Map nothing from here on."""
+    draft = progress.drafts[-1]
+    progress.broken = offset if progress.broken is None else progress.broken
+    draft.broken = True
+    draft.begun |= bool(progress.marks)
+    progress.map.give_up(offset)
 
 
 def draft_of(progress: Progress) -> Draft:
@@ -176,15 +231,16 @@ def is_whole(record: Record, size: int) -> bool:
     return record.kind not in (Kind.UNKNOWN, Kind.ZEROS) and record.end <= size
 
 
-def check_version(findings: Findings, source: Source) -> None:
+def check_version(findings: Findings, source: Source) -> bool:
     """Compare the two numbers behind the magic with those of the file whose framing is known."""
     if source.size < FIRST_RECORD:
-        return
+        return True
     stored = source.read_at(len(MAGIC), 8)
     version = int.from_bytes(stored[:4], "little"), int.from_bytes(stored[4:], "little")
     if version == VERSION_SEEN:
         findings.matched(PACKED_VERSION, len(MAGIC), 8)
-        return
+        return True
+    locked = ", encrypted" if version[1] & ENCRYPTED_BIT else ""
     findings.add(
         Evidence(
             PACKED_VERSION,
@@ -192,9 +248,10 @@ def check_version(findings: Findings, source: Source) -> None:
             len(MAGIC),
             8,
             "2 and 3",
-            f"{version[0]} and {version[1]}",
+            f"{version[0]} and {version[1]}{locked}",
         )
     )
+    return False
 
 
 def take(progress: Progress, record: Record) -> None:
@@ -219,6 +276,14 @@ def take(progress: Progress, record: Record) -> None:
             take_mark(draft, progress, record)
         case Kind.UNKNOWN | Kind.ZEROS:
             pass
+
+
+def take_strange(progress: Progress, strange: Strange) -> None:
+    """Take a record of unknown kind: what it holds is not known, nor where that would be."""
+    draft = draft_of(progress)
+    draft.needed = max(draft.needed, strange.end)
+    draft.findings.add(strange_row(PACKED_RECORD, strange))
+    give_up(progress, strange.offset)
 
 
 def take_mark(draft: Draft, progress: Progress, record: Record) -> None:
@@ -279,27 +344,19 @@ def index_row(record: Record, expected: str, actual: str) -> Evidence:
     )
 
 
-def judge_end(draft: Draft, source: Source, last: Record | None) -> None:
+def judge_end(progress: Progress, last: Record | None) -> None:
     """Say what the end of the walk means for the last set."""
-    size = source.size
+    draft, source, size = progress.drafts[-1], progress.source, progress.source.size
     if last is not None and not is_whole(last, size):
-        if last.end > size and last.kind not in (Kind.UNKNOWN, Kind.ZEROS):
+        if last.end > size and last.kind not in (Kind.UNKNOWN, Kind.ZEROS) and progress.known:
             draft.findings.add(truncated(FILE_NEEDED, last.end, size))
         elif draft.closed and zeros_to_end(source, last.offset):
             return
         else:
-            add_break(draft.findings, source, last, seen=bool(draft.chunks))
+            add_break(progress, last, min(last.end, size))
+            draft.lost = not zeros_to_end(source, last.offset)
     elif last is not None and last.end < size:
-        draft.findings.add(
-            Evidence(
-                PACKED_LIMIT,
-                Outcome.UNSUPPORTED,
-                last.end,
-                size - last.end,
-                f"at most {RECORDS_MAX} records",
-                "more",
-            )
-        )
+        add_limit(progress, last.end, f"at most {RECORDS_MAX} records")
     elif not draft.closed and draft.begun:
         draft.findings.add(truncated(SET_TRAILER, size + 1, size))
     elif not draft.begun:
@@ -328,29 +385,32 @@ def truncated(check: str, needed: int, size: int) -> Evidence:
     )
 
 
-def add_break(findings: Findings, source: Source, record: Record, *, seen: bool) -> None:
-    """Report a record that leads nowhere.
+def add_limit(progress: Progress, offset: int, limit: str) -> None:
+    """Report that a medium is not followed any further."""
+    draft, length = progress.drafts[-1], progress.source.size - offset
+    draft.lost = True
+    draft.findings.add(Evidence(PACKED_LIMIT, Outcome.UNSUPPORTED, offset, length, limit, "more"))
 
-    Only one variant of this framing has been seen: what cannot be read before the first chunk of a
-    set may be another one. Behind chunks it is damage.
+
+def add_break(progress: Progress, record: Record, end: int) -> None:
+    """Report a record that leads nowhere; up to ``end`` nothing is known.
+
+    Only one variant of this framing has been seen: what cannot be read in another version, or
+    before the first chunk of a set, may be one more. Behind chunks it is damage.
     """
+    source, draft = progress.source, progress.drafts[-1]
+    seen = progress.known and bool(draft.chunks)
+    expected, actual = f"kind {KNOWN_KINDS}", f"kind {source.read_at(record.offset, 1)[0]:#04x}"
+    outcome = Outcome.MISMATCHED if seen else Outcome.UNSUPPORTED
     if record.kind is Kind.ZEROS:
         to_end = zeros_to_end(source, record.offset)
-        outcome = Outcome.TRUNCATED if to_end else Outcome.MISMATCHED
+        wrong = Outcome.MISMATCHED if progress.known else Outcome.UNSUPPORTED
+        outcome = Outcome.TRUNCATED if to_end else wrong
         actual = "zeros to the end of the file" if to_end else "zeros"
-    else:
-        outcome = Outcome.MISMATCHED if seen else Outcome.UNSUPPORTED
-        actual = "another byte"
-    findings.add(
-        Evidence(
-            PACKED_RECORD,
-            outcome,
-            record.offset,
-            min(record.end, source.size) - record.offset,
-            "a record",
-            actual,
-        )
-    )
+    elif record.end > source.size:
+        expected, actual = f"an end at {source.size} or before", f"{record.end}"
+    length = end - record.offset
+    draft.findings.add(Evidence(PACKED_RECORD, outcome, record.offset, length, expected, actual))
 
 
 def finished(progress: Progress) -> tuple[Inspection, ...]:
@@ -360,23 +420,25 @@ def finished(progress: Progress) -> tuple[Inspection, ...]:
     found = [*inside.inspections, *(None for _ in progress.drafts)]
     images = []
     for draft, inner in zip(progress.drafts, found, strict=False):
-        outer = described(draft, progress.source, packed.part(draft.first, draft.last))
-        images.append(joined(draft, outer, packed, inside, inner, decoder))
+        outer = described(draft, progress, packed.part(draft.first, draft.last))
+        problem = unlooked(draft, outer, inner, progress)
+        images.append(joined(draft, outer, packed, inside, inner, problem))
     return tuple(images)
 
 
-def described(draft: Draft, source: Source, packed: PackedMap) -> Inspection:
+def described(draft: Draft, progress: Progress, packed: PackedMap) -> Inspection:
     """Describe one compressed set by its records alone."""
     if draft.closed:
         draft.findings.matched(FILE_NEEDED, None, 0)
+    begun, ended = draft.begun or draft.lost, draft.closed or draft.lost
     return Inspection(
-        title="compressed backup" if draft.begun else "medium without a backup set",
-        payload_bytes=None if draft.begun else 0,
-        needed_bytes=max(draft.needed, 0 if draft.closed else source.size + 1),
-        complete=draft.closed,
+        title="compressed backup" if begun else "medium without a backup set",
+        payload_bytes=None if begun else 0,
+        needed_bytes=max(draft.needed, 0 if ended else progress.source.size + 1),
+        complete=ended,
         facts={"Compressed": 1, "Chunks": draft.chunks, "ChunkBytes": draft.stored},
         evidence=draft.findings.rows,
-        state=PackedState(packed, columns(draft.pads)),
+        state=PackedState(packed, columns(draft.pads), known=progress.known),
     )
 
 
@@ -386,23 +448,22 @@ def joined(
     packed: PackedMap,
     inside: Inside,
     inner: Inspection | None,
-    decoder: Decoder,
+    problem: str | None,
 ) -> Inspection:
     """Put what a set's records say together with what its chunks hold."""
     state = outer.state
     assert isinstance(state, PackedState), "made by `described`"
-    if not draft.begun:
+    if not draft.begun and not draft.lost:
         return outer if inner is None else medium_alone(outer, inner)
     if inner is not None and not is_set(inner):
         inner = None
-    problem = unlooked(state.packed, inner, decoder)
     rows = outer.evidence
     if problem is not None:
-        looked = f"{draft.chunks} chunks verified as stored"
+        looked = f"{draft.chunks} chunks, verified as stored only"
         rows += (Evidence(PACKED_CONTENT, Outcome.UNSUPPORTED, None, None, problem, looked),)
     if inner is None:
         return replace(outer, evidence=rows)
-    whole = state.packed.whole(inside.lost)
+    whole = state.packed.whole(inside.lost) and not draft.broken
     if problem is None and isinstance(inner.state, SetState):
         state = replace(state, inside=inner.state)
     return replace(
@@ -420,15 +481,23 @@ def medium_alone(outer: Inspection, inner: Inspection) -> Inspection:
     return replace(outer, piece=inner.piece, facts={**inner.facts, **outer.facts})
 
 
-def unlooked(packed: PackedMap, inner: Inspection | None, decoder: Decoder) -> str | None:
+def unlooked(
+    draft: Draft, outer: Inspection, inner: Inspection | None, progress: Progress
+) -> str | None:
     """Return what it would take to judge all that is in a set's chunks; None if nothing more."""
+    assert isinstance(outer.state, PackedState), "made by `described`"
+    decoder, broken = progress.map.decoder, progress.broken
     if decoder.native is None:
         return "numba installed, to decompress all of it"
     if decoder.left <= 0:
         return "fewer blocks to decompress before the set is known"
-    if inner is None or not packed.whole(()):
-        return "chunks in a compression known here"
-    return None
+    whole = outer.state.packed.whole(()) and not draft.broken
+    if inner is not None and is_set(inner) and whole:
+        return None
+    if broken is not None:
+        # Where the chunks behind it belong is not known, so none of the set is judged inside.
+        return f"a known record at {broken:#x}, to look into the chunks of the set"
+    return "chunks in a compression known here"
 
 
 def columns(pairs: Sequence[tuple[int, int]]) -> Ranges:
@@ -485,45 +554,7 @@ def conclude_set(parts: Sequence[Part]) -> tuple[Evidence, ...]:
         state = part.inspection.state
         if not isinstance(state, PackedState):
             continue
-        judge_chunks(findings, part)
+        judge_chunks(findings, part, known=state.known)
         if state.inside is not None:
             inside.append((part, state.packed, state.inside))
     return (*findings.rows, *(conclude_inside(inside) if inside else ()))
-
-
-def judge_chunks(findings: Findings, part: Part) -> None:
-    """Report the chunks of one part of a set."""
-    for row in table_of(part, "chunks_bad", CHUNK_BAD):
-        expected, actual = f"{int(row['stored']):#010x}", f"{int(row['computed']):#010x}"
-        findings.add(chunk_row(PACKED_CHUNK, Outcome.MISMATCHED, part, row, expected, actual))
-    good = part.tally.get("chunks_good")
-    decoded = 0 if good is None else int(good["decoded"].sum())
-    for row in table_of(part, "chunk_codes", CHUNK_CODES):
-        # What SQL Server wrote is all there: it is more likely to be a variant that is not known.
-        expected, actual = "a block of the right length", xpress.ERRORS[int(row["code"])]
-        findings.add(chunk_row(PACKED_CODE, Outcome.UNSUPPORTED, part, row, expected, actual))
-    if decoded:
-        findings.matched(PACKED_CODE, None, 0, count=decoded)
-    if good is not None and len(good):
-        findings.matched(
-            PACKED_CHUNK,
-            None,
-            0,
-            count=int(good["chunks"].sum()),
-            vouched_bytes=int(good["bytes"].sum()),
-        )
-
-
-def chunk_row(
-    check: str, outcome: Outcome, part: Part, row: np.void, expected: str, actual: str
-) -> Evidence:
-    """Return the row for one chunk."""
-    return Evidence(
-        check,
-        outcome,
-        int(row["offset"]),
-        int(row["bytes"]),
-        expected,
-        actual,
-        member=part.member,
-    )

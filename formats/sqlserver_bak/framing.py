@@ -81,8 +81,10 @@ def judge_framing(findings: Findings, source: Source, chunk: Chunk, passed: Pass
     count_sums(findings, list(chunk.blocks))
     passed.gaps.extend(chunk.gaps)
     for block in chunk.kind(FILEMARK):
-        mark = parse_filemark(block.offset, block.body)
-        findings.add(judge_filemark(block, passed.earlier(mark)))
+        # What a cut filemark lacks, the end of the walk says.
+        if block.whole:
+            mark = parse_filemark(block.offset, block.body)
+            findings.add(judge_filemark(block, passed.earlier(mark)))
         passed.marks.append(block.offset)
     if chunk.is_set:
         judge_numbers(findings, chunk)

@@ -214,7 +214,7 @@ def spanned_bytes(chunk: Chunk, last: Config | None, *, is_first: bool) -> int |
         return None
     counted = start.offset if is_first else 0
     if is_first and last.set.software_major != VERSION_2005:
-        counted -= len(mark.body)
+        counted -= mark.end - mark.offset
     return summary.offset - start.offset + counted
 
 

@@ -20,6 +20,9 @@ VENDOR_ID = 0x1200
 """[MTF] vendor number of Microsoft SQL Server; HEADERONLY shows it as SoftwareVendorId 4608."""
 
 SOFTWARE_NAME = "Microsoft SQL Server"
+# [MTF] 5.2, tape attributes: the description is a media label. Not set in any file seen, and a
+# server was seen to print MediaLabelPresent 0.
+MEDIA_LABEL_BIT = 2
 # The same in every file seen.
 RAID_CONSTANTS = (0xF00000AD, 0, 1)
 
@@ -130,6 +133,7 @@ def media_facts(medium: Medium) -> dict[str, object]:
         "MirrorCount": raid.mirror_count if raid else None,
         "MediaFamilyId": tape.media_family_id if tape else None,
         "MediaSequenceNumber": tape.media_sequence if tape else None,
+        "MediaLabelPresent": bool(tape.attributes & MEDIA_LABEL_BIT) if tape else None,
         "MediaDate": date.isoformat() if date else None,
         "SoftwareName": medium.software_name or None,
         "SoftwareVendorId": tape.vendor_id if tape else None,

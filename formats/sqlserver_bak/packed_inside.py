@@ -12,7 +12,7 @@ from formats.core.findings import Findings
 from formats.core.model import Bearing, Evidence, Inspection, Outcome, Part, Source
 from formats.mtf import PAD_ZEROS
 from formats.sqlserver_bak import conclude
-from formats.sqlserver_bak.extents import LOG_SLACK
+from formats.sqlserver_bak.extents import LOG_SLACK, payload
 from formats.sqlserver_bak.framing import FILE_NEEDED, SET_TRAILER
 from formats.sqlserver_bak.inspect import inspect_media
 from formats.sqlserver_bak.judge_log import LOG_CHAIN, table_of
@@ -111,7 +111,9 @@ def contents_of(state: object) -> Contents | None:
         return None
     logs = tuple(sorted(state.logs, key=lambda item: item.offset))
     data = tuple(sorted(state.data, key=lambda item: item.offset))
-    return Contents(data, logs, log_places(logs), zeros_of(state), state.family_count)
+    return Contents(
+        data, logs, log_places(logs), zeros_of(state), payload(state), state.family_count
+    )
 
 
 def zeros_of(state: SetState) -> Ranges:

@@ -19,14 +19,14 @@ from formats.core import xpress
 from formats.core.model import Source
 from formats.core.source import require_range
 from formats.mtf.filemarks import FilemarkBody
-from formats.sqlserver_bak.records_packed import ChunkHead, Record, chunk_sum
+from formats.sqlserver_bak.records_packed import PLAIN_BYTES, ChunkHead, Record, chunk_sum
 from formats.sqlserver_bak.state import Ranges
 
 FULL_BYTES = xpress.BLOCK_PLAIN_BYTES
 # Seen: the flag of a chunk that decodes to exactly 65,536 bytes; others are shorter.
 FLAG_FULL = 0x80
 
-CHUNK_BYTES_MAX = 0xFFFF + ChunkHead.size
+CHUNK_BYTES_MAX = PLAIN_BYTES + ChunkHead.size
 GROUP_CHUNKS_MAX = 32
 TAIL_CHUNKS = 2
 # A group and the chunks behind it that its last extent needs are one element of a kernel.
@@ -50,8 +50,8 @@ class PackedMap:
 
     ``groups`` has index of the first chunk, offset in the file, end of the group in the file, end
     of what its last extent needs in the file, and start and end in the plain medium. All chunks of
-    a group but its last are full ones. ``sizes`` are the compressed bytes of every chunk;
-    ``marks`` has plain offset, offset in the file and length of what is not compressed.
+    a group but its last are full ones. ``sizes`` are the stored bytes of every chunk, 0 where it is
+    stored plain; ``marks`` has plain offset, offset in the file and length of what is no chunk.
     """
 
     groups: npt.NDArray[np.int64]
@@ -74,11 +74,11 @@ class PackedMap:
         """Return offset and length in the file, and plain start and end, of a group's chunk."""
         first, start = int(self.groups[row, 0]), int(self.groups[row, 4])
         index = (plain - start) // FULL_BYTES
-        before = self.sizes[first : first + index].astype(np.int64)
-        offset = int(self.groups[row, 1]) + int(before.sum()) + len(before) * ChunkHead.size
+        lengths = lengths_of(self.sizes[first : first + index + 1])
+        offset = int(self.groups[row, 1]) + int(lengths[:-1].sum())
         begin = start + index * FULL_BYTES
         end = min(begin + FULL_BYTES, int(self.groups[row, 5]))
-        return offset, int(self.sizes[first + index]) + ChunkHead.size, begin, end
+        return offset, int(lengths[-1]), begin, end
 
     def place(self, plain: int) -> tuple[int, int]:
         """Return offset and length in the file of what holds a plain offset."""
@@ -106,7 +106,7 @@ class PackedMap:
             return False
         first = int(self.groups[row, 0])
         last = int(self.groups[row + 1, 0]) if row + 1 < len(self.groups) else len(self.sizes)
-        lengths = self.sizes[first:last].astype(np.int64) + ChunkHead.size
+        lengths = lengths_of(self.sizes[first:last])
         starts = int(self.groups[row, 1]) + np.cumsum(lengths) - lengths
         return bool((starts == offset).any())
 
@@ -129,6 +129,12 @@ class PackedMap:
         return max(ends, default=0)
 
 
+def lengths_of(sizes: npt.NDArray[np.uint16]) -> npt.NDArray[np.int64]:
+    """Return how long chunks are in the file, heads included."""
+    stored = sizes.astype(np.int64)
+    return np.where(stored == 0, PLAIN_BYTES, stored) + ChunkHead.size
+
+
 @dataclass(slots=True)
 class Decoder:
     """Decodes single chunks, a bounded number of them."""
@@ -144,6 +150,8 @@ class Decoder:
         if self.left <= 0 or chunk_sum(np.frombuffer(content, np.uint8)) != head.checksum:
             return None
         self.left -= 1
+        if len(content) == PLAIN_BYTES:
+            return content if plain_bytes in (None, FULL_BYTES) else None
         if self.native is None:
             return slow_plain(content, plain_bytes)
         exact, limit = plain_bytes is not None, plain_bytes or FULL_BYTES
@@ -187,7 +195,9 @@ class MapDraft:
     def chunk(self, source: Source, record: Record) -> None:
         """Take a chunk that lies whole in the file."""
         length = FULL_BYTES
-        if self.broken is None and not record.flags & FLAG_FULL:
+        stored = record.end - record.offset - ChunkHead.size
+        full = record.flags & FLAG_FULL or stored == PLAIN_BYTES
+        if self.broken is None and not full:
             length = self._short_length(source, record)
             if length < 0:
                 self.give_up(record.offset)
@@ -198,7 +208,7 @@ class MapDraft:
         first, start, _end, begin, _stop = self.groups[-1]
         self.plain += length
         self.groups[-1] = (first, start, record.end, begin, self.plain)
-        self.sizes += (record.end - record.offset - ChunkHead.size).to_bytes(2, "little")
+        self.sizes += (stored % PLAIN_BYTES).to_bytes(2, "little")
         self.open = length == FULL_BYTES or self.broken is not None
 
     def give_up(self, offset: int) -> None:
@@ -226,9 +236,8 @@ class MapDraft:
         groups = np.insert(rows, 3, rows[:, 2], axis=1)
         for index in np.flatnonzero(groups[:-1, 2] == groups[1:, 1]).tolist():
             first, end = int(groups[index + 1, 0]), int(groups[index + 1, 2])
-            tail = sizes[first : first + TAIL_CHUNKS].astype(np.int64)
-            reach = int(groups[index, 2]) + int(tail.sum()) + len(tail) * ChunkHead.size
-            groups[index, 3] = min(reach, end)
+            tail = lengths_of(sizes[first : first + TAIL_CHUNKS])
+            groups[index, 3] = min(int(groups[index, 2]) + int(tail.sum()), end)
         return PackedMap(groups, sizes, np.array(self.marks, np.int64).reshape(-1, 3))
 
     @property

@@ -28,7 +28,10 @@ KIND_LOG = 2
 
 
 class SetRecord(Layout, size=288, order="<"):
-    """SCIN. Its fixed part was 344 bytes in SQL Server 2005, 364 in 2008, 400 since 2012."""
+    """SCIN. Its fixed part was 344 bytes in SQL Server 2005, 364 in 2008, 400 since 2012.
+
+    ``log_chain_lsn`` is where the database's log chain began, as every later set repeats it.
+    """
 
     flags = u32(8)
     software_build = u16(24)
@@ -57,7 +60,8 @@ class SetRecord(Layout, size=288, order="<"):
     first_recovery_fork_id = raw(184, GUID_BYTES)
     previous_full_guid = raw(200, GUID_BYTES)
     family_guid = raw(224, GUID_BYTES)
-    recovery_bits = u16(244)
+    database_status = u32(244)
+    log_chain_lsn = raw(248, LSN_BYTES)
     differential_base_lsn = raw(260, LSN_BYTES)
     differential_base_guid = raw(272, GUID_BYTES)
 
@@ -76,7 +80,11 @@ class GroupRecord(Layout, size=40, order="<"):
 
 
 class FileRecord(Layout, size=258, order="<"):
-    """SFIN. ``pages`` of a log file is its saved bytes in pages, rounded up."""
+    """SFIN. ``pages`` of a log file is its saved bytes in pages, rounded up.
+
+    The base of differentials is the last full before this set; where the set is itself a full, the
+    copy behind the data names that already.
+    """
 
     page_bytes = u32(16)
     file_id = u32(20)
@@ -87,6 +95,9 @@ class FileRecord(Layout, size=258, order="<"):
     size_bytes = u64(40)
     logical_name = raw(48, 4)
     physical_name = raw(52, 4)
+    max_bytes = u64(86)
+    differential_base_lsn = raw(158, LSN_BYTES)
+    differential_base_guid = raw(170, GUID_BYTES)
     unique_id = raw(186, GUID_BYTES)
     backup_bytes = u64(250)
 

@@ -60,6 +60,12 @@ class FilemarkHead(Layout, size=10, order="<"):
 
 PART_OFFSET = 24
 
+# Assumed, for no such chunk was seen: what does not shrink is stored as it is, and its length,
+# which 16 bits cannot give, is written as 0. Chunks that are encrypted and not compressed are
+# reported to have that length (rsleedbx/mssqlbak-tests, SQL Server 2022). What would refute it is a
+# checksum that does not hold over these bytes, or no record behind them.
+PLAIN_BYTES = 1 << 16
+
 
 class Kind(Enum):
     """What a record is."""
@@ -87,7 +93,7 @@ def read_record(source: Source, offset: int) -> Record:
     stored = source.read_at(offset, min(TrailerHead.size, source.size - offset))
     # Nearly every record is a chunk, and there are many: told by hand, before anything else.
     if stored[0] == CHUNK and len(stored) >= ChunkHead.size:
-        length = ChunkHead.size + (stored[2] | stored[3] << 8)
+        length = ChunkHead.size + ((stored[2] | stored[3] << 8) or PLAIN_BYTES)
         return Record(Kind.CHUNK, offset, offset + length, stored[1])
     # A head that the file's end cuts off is read as if zeros followed: its end lies behind anyhow.
     head = stored.ljust(TrailerHead.size, b"\0")
@@ -98,7 +104,7 @@ def read_record(source: Source, offset: int) -> Record:
         length = FilemarkHead.parse(head).first_event
     elif stored[0] == CHUNK:
         kind, least = Kind.CHUNK, ChunkHead.size
-        length = ChunkHead.size + ChunkHead.parse(head).stored_bytes
+        length = ChunkHead.size + (ChunkHead.parse(head).stored_bytes or PLAIN_BYTES)
     elif stored[0] == PADDING:
         kind, least = Kind.PADDING, PaddingHead.size
         length = PaddingHead.size + PaddingHead.parse(head).stored_bytes

@@ -58,9 +58,11 @@ class Chunk:
 
     @property
     def closed(self) -> bool:
-        """Whether its last filemark was seen: the one behind the end-of-set blocks."""
+        """Whether its last filemark was seen whole: the one behind the end-of-set blocks."""
         last = self.items[-1] if self.items else None
-        return isinstance(last, Block) and last.kind == FILEMARK and bool(self.kind(SET_END))
+        if not isinstance(last, Block) or last.kind != FILEMARK or not last.whole:
+            return False
+        return bool(self.kind(SET_END))
 
     @property
     def end(self) -> int:

@@ -18,6 +18,9 @@ from formats.vhd.structures import (
 
 KNOWN_TYPES = (TYPE_FIXED, TYPE_DYNAMIC, TYPE_DIFFERENCING)
 
+SUM_FIRST_BYTE = 0xFF
+"""Every checksum of so few bytes begins so: their sum is below 2**24, and stored complemented."""
+
 
 @dataclass(frozen=True, slots=True)
 class FooterCopy:
@@ -83,6 +86,8 @@ def read_copy(source: Source, offset: int, length: int) -> FooterCopy | None:
     if offset < 0 or offset + length > source.size:
         return None
     stored = source.read_at(offset, length)
+    if not stored.startswith(FOOTER_COOKIE) and stored[Footer.checksum.offset] != SUM_FIRST_BYTE:
+        return None  # looked at first, because every file there is passes here
     fields = Footer.parse(stored.ljust(Footer.size, b"\0"))
     whole = FOOTER_COOKIE + stored[len(FOOTER_COOKIE) :]
     checksum = sum_without(stored, Footer.checksum.offset)

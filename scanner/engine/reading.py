@@ -1,6 +1,5 @@
 """Read one unit: every byte once, feeding all of its checks and the digest while it is in cache."""
 
-import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,20 +8,18 @@ from typing import Protocol
 import numpy as np
 import xxhash
 
-from formats.core.model import Columns, Evidence, Examined, Payload, Tally
+from formats.core.model import PAYLOAD_TABLE, Columns, Evidence, Examined, Payload, Tally
 from scanner.config import CARRY_BYTES_MAX, DIGEST_BLOCK_BYTES, DIGEST_BYTES, FINE_READ_BYTES
 from scanner.engine.merging import merged
 from scanner.engine.plan import Task, Unit
 from scanner.engine.runners import ExaminedRunner, PayloadRunner, Window, runner_for
+from scanner.engine.small import KeptStorage
 from scanner.engine.storage import Storage
-from scanner.engine.trouble import recovered, unreadable
+from scanner.engine.trouble import MEDIA_ERRORS, recovered, unreadable
 from scanner.results import PayloadSeen, UnitResult
 
 ZERO_DIGEST = xxhash.xxh3_128_digest(bytes(DIGEST_BLOCK_BYTES))
 UNREAD_DIGEST = bytes(DIGEST_BYTES)
-
-MEDIA_ERRORS = frozenset({errno.EIO, errno.EREMOTEIO, errno.EBADMSG, errno.EILSEQ, errno.ENODATA})
-"""The storage cannot deliver these bytes, as opposed to: it would not let us ask."""
 
 
 class Shrunk(Exception):
@@ -92,7 +89,6 @@ class UnitReading:
         evidence: dict[int, list[Evidence]] = {}
         tables: dict[int, dict[str, list[Columns]]] = {}
         payload: dict[int, PayloadSeen] = {}
-        zero_blocks = self._zero_blocks()
         gaps = self._own_gaps()
         for task, runner in self._runners:
             evidence.setdefault(task.image_index, []).extend(runner.evidence())
@@ -100,9 +96,13 @@ class UnitReading:
                 into = tables.setdefault(task.image_index, {})
                 for name, parts in runner.tables.items():
                     into.setdefault(name, []).extend(parts)
+                if PAYLOAD_TABLE in runner.tables:
+                    weight = decoded_payload(runner.tables[PAYLOAD_TABLE])
+                    seen = payload.get(task.image_index, PayloadSeen())
+                    payload[task.image_index] = seen + weight
             elif isinstance(runner, PayloadRunner):
                 seen = payload.get(task.image_index, PayloadSeen())
-                payload[task.image_index] = seen + runner.seen(zero_blocks)
+                payload[task.image_index] = seen + runner.seen(self._zero_blocks())
         return UnitResult(
             offset=self._unit.offset,
             length=self._unit.length,
@@ -231,6 +231,8 @@ def read_unit(
 
     Raises `Shrunk`, `Stopped`, or an OSError that is no media error; media errors become gaps.
     """
+    if not unit.tasks and isinstance(storage, KeptStorage):
+        return kept_result(storage, unit, read_at, stop)
     if only_payload(unit) and storage.next_data(unit.offset) >= unit.offset + unit.length:
         return hole_result(unit, read_at)
     storage.approach(unit.offset, unit.length)
@@ -238,6 +240,17 @@ def read_unit(
     reading.run(stop)
     storage.leave(unit.offset, unit.length)
     return reading.result(read_at)
+
+
+def kept_result(
+    storage: KeptStorage, unit: Unit, read_at: datetime, stop: StopSignal
+) -> UnitResult:
+    """Return what reading a small file without checks gives: it is in memory already."""
+    assert (unit.offset, unit.length) == (0, storage.size)
+    if stop.is_set():
+        raise Stopped
+    digests = pack_digests([storage.digest()], unit.length)
+    return UnitResult(unit.offset, unit.length, digests, read_at, unit.length)
 
 
 def only_payload(unit: Unit) -> bool:
@@ -252,6 +265,13 @@ def hole_result(unit: Unit, read_at: datetime) -> UnitResult:
         seen = payload.get(task.image_index, PayloadSeen())
         payload[task.image_index] = seen + PayloadSeen(int(task.length.sum()))
     return UnitResult(unit.offset, unit.length, b"", read_at, payload=payload)
+
+
+def decoded_payload(tables: Sequence[Columns]) -> PayloadSeen:
+    """Return the weight of source data that only a kernel could see."""
+    total = sum(int(table["bytes"].sum()) for table in tables)
+    nonzero = sum(int(table["nonzero_bytes"].sum()) for table in tables)
+    return PayloadSeen(total, nonzero, nonzero > 0)
 
 
 def carry_bytes(tasks: Sequence[Task]) -> int:

@@ -29,6 +29,8 @@ START = (2026 << 26 | 11 << 22 | 21 << 17 | 20 << 12 | 26 << 6).to_bytes(5, "big
 FINISH = (2026 << 26 | 11 << 22 | 21 << 17 | 20 << 12 | 40 << 6 | 3).to_bytes(5, "big")
 FIRST_LSN = (40, 200, 37)
 MAP_LSN = (39, 16, 2)
+BASE_LSN = (38, 24, 1)
+FILE_BYTES_MAX = 1 << 40
 VERSION = 904
 SET_GUID = UUID(int=0x1111)
 MEDIA_SET = UUID(int=0x2222)
@@ -43,6 +45,7 @@ class Recipe:
     zeros, or garbage where ``garbage`` says so. ``again`` are extents copied twice,
     ``only_in_map`` such that the maps call allocated and that are not stored. Pages
     and log are made of bytes below ``byte_values``: the fewer, the better they compress.
+    ``status`` is the database's, ``chain_lsn`` where its log chain began.
     """
 
     database_bytes: int = 4 << 20
@@ -64,6 +67,9 @@ class Recipe:
     damaged: bool = False
     byte_values: int = 256
     compressible: bool = False
+    machine: str = "NAS"
+    status: int = 0x10000
+    chain_lsn: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def extent_count(self) -> int:
@@ -195,7 +201,7 @@ class Medium:
         body += bytes([15, 0, 4, 0, 2, 0, 0]) + recipe.guid.bytes_le + bytes(8)
         self.block(b"SSET", body + user)
         self.end_block(base=self.set_start)
-        device, machine = "C:".encode("utf-16-le"), "NAS".encode("utf-16-le")
+        device, machine = "C:".encode("utf-16-le"), recipe.machine.encode("utf-16-le")
         volume = struct.pack("<IHHIHH", 2, len(device), 76, 0, len(machine), 76 + len(device))
         self.block(b"VOLB", volume + START + bytes(3) + device + machine)
         self.end_block(base=self.set_start)
@@ -270,7 +276,7 @@ class Medium:
             body = struct.pack("<IIQ", kind, 0, place) + bytes(8)
             self.block(b"ESET", body + struct.pack("<HH", 0, number) + START, own=False)
             if not place:
-                self.map_entries.append(self._map_entry(kind, number, size))
+                self.map_entries.append(self._map_entry(recipe, kind, number, size))
                 missing = -(self.out.position + 22) % boundary
                 self.stream(b"OTCP", bytes(missing))
                 entries = b"".join(self.map_entries)
@@ -279,7 +285,7 @@ class Medium:
             self.end_block(boundary)
         self.filemark()
 
-    def _map_entry(self, kind: int, number: int, size: int) -> bytes:
+    def _map_entry(self, recipe: Recipe, kind: int, number: int, size: int) -> bytes:
         user = "NAS\\backup".encode("utf-16-le")
         entry = bytearray(92)
         struct.pack_into("<HH", entry, 0, 92 + len(user), 1)
@@ -288,13 +294,14 @@ class Medium:
         struct.pack_into("<QH", entry, 52, size, 1)
         struct.pack_into("<HH", entry, 76, len(user), 92)
         entry[80:85], entry[85] = START, 4
-        device, machine = "C:".encode("utf-16-le"), "NAS".encode("utf-16-le")
+        device, machine = "C:".encode("utf-16-le"), recipe.machine.encode("utf-16-le")
         volume = bytearray(62)
         struct.pack_into("<H4s", volume, 0, 62 + len(device) + len(machine), b"VOLB")
         struct.pack_into("<HH", volume, 40, len(device), 62)
         struct.pack_into("<HH", volume, 48, len(machine), 62 + len(device))
         volume[56:61] = START
-        return bytes(entry) + user + bytes(volume) + device + machine
+        # A server was seen to leave the last byte out.
+        return bytes(entry) + user + bytes(volume) + device + machine[:-1] + b"\0"
 
 
 def write_backup(
@@ -542,6 +549,7 @@ def set_record(recipe: Recipe, size: int, log: int, *, last: bool) -> bytes:
         144: ends,
         156: UUID(int=0x4444).bytes_le,
         224: UUID(int=0x5555).bytes_le,
+        244: struct.pack("<IIIH", recipe.status, *recipe.chain_lsn),
         260: first if recipe.letter == "I" else bytes(10),
         272: recipe.base_guid.bytes_le,
         344: struct.pack("<Q", size),
@@ -555,6 +563,8 @@ def file_record(
     """Return SFIN."""
     fields = {
         16: struct.pack("<IIIIIIQ", PAGE, file_id, stored, kind, 4096, int(kind == 1), size),
+        86: struct.pack("<Q", FILE_BYTES_MAX),
+        158: struct.pack("<IIHH", *BASE_LSN, 0) + recipe.base_guid.bytes_le,
         186: UUID(int=0x6666 + file_id).bytes_le,
         250: struct.pack("<Q", stored_bytes),
     }

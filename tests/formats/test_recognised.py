@@ -215,6 +215,16 @@ def test_suffixes_are_lower_case_and_lead_back_to_their_formats():
         assert all(item in known[suffix] for suffix in item.suffixes)
 
 
+@pytest.mark.parametrize(("name", "head"), ALL_HEADS)
+def test_identify_finds_what_all_probes_find_whatever_the_first_byte(name, head):
+    """A probe that is not asked, because of `first_bytes`, would have said no."""
+    assert formats.identify(BytesSource(head)) is BY_NAME[name]
+    for first in range(256):
+        source = EdgeCached(BytesSource(bytes([first]) + head[1:]), EDGE_BYTES)
+        by_all = next((item for item in formats.FORMATS if item.probe(source)), None)
+        assert formats.identify(source) is by_all
+
+
 def test_identify_prefers_nothing_over_a_guess():
     assert formats.identify(BytesSource(STRANGERS["text"])) is None
     assert formats.by_name("no_such_format") is None
@@ -232,6 +242,8 @@ def test_corpus_file_is_what_the_table_says(sample: Sample):
     source = EdgeCached(sample.source(), EDGE_BYTES)
     claims = [item.name for item in formats.FORMATS if item.probe(source)]
     assert claims == ([] if sample.format_name is None else [sample.format_name])
+    found = formats.identify(source)
+    assert found == (None if sample.format_name is None else formats.by_name(sample.format_name))
 
 
 def test_table_names_every_file_of_the_corpus_and_only_known_formats(corpus):

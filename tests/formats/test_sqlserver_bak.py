@@ -1,6 +1,7 @@
 """SQL Server backups by the builder: facts, accounting, and sets that are not simply one full."""
 
 import io
+import struct
 from dataclasses import replace
 from uuid import UUID
 
@@ -114,7 +115,56 @@ def test_facts_are_those_of_headeronly_and_filelistonly():
     assert (data["LogicalName"], data["PhysicalName"]) == ("Orders", "D:\\DATA\\Orders.mdf")
     assert (data["Type"], data["FileGroupName"], data["FileId"]) == ("D", "PRIMARY", 1)
     assert (data["Size"], data["BackupSizeInBytes"]) == (16 * EXTENT, 9 * EXTENT)
+    assert (data["MaxSize"], log["MaxSize"]) == (1 << 40, 1 << 40)
+    assert data["DifferentialBaseLSN"] == "38000000002400001"
     assert (log["Type"], log["FileGroupName"]) == ("L", None)
+    assert facts["MediaLabelPresent"] is False
+
+
+@pytest.mark.parametrize(
+    ("status", "model"),
+    [
+        (0x10000, "FULL"),
+        (0x10001, "FULL"),
+        (0x10004, "BULK-LOGGED"),
+        (0x10008, "SIMPLE"),
+        (0x1001C, "SIMPLE"),
+        (0x40000000, "FULL"),
+    ],
+)
+def test_recovery_model_is_told_by_the_status_of_the_database(status, model):
+    (image,) = driven(built(status=status)[0]).inspections
+    assert image.facts["RecoveryModel"] == model
+
+
+@pytest.mark.parametrize(
+    ("letter", "chain_lsn", "begins"),
+    [
+        ("L", FIRST_LSN, True),
+        ("L", (39, 16, 2), False),
+        ("L", (0, 0, 0), False),
+        ("D", FIRST_LSN, False),
+        ("I", FIRST_LSN, False),
+    ],
+)
+def test_log_chain_begins_with_the_log_that_begins_where_the_chain_did(letter, chain_lsn, begins):
+    (image,) = driven(built(letter=letter, chain_lsn=chain_lsn)[0]).inspections
+    assert image.facts["BeginsLogChain"] is begins
+
+
+def test_base_of_later_differentials_is_not_taken_from_the_copy_that_names_the_full_itself():
+    content, medium = built(base_guid=UUID(int=0x7777))
+    (image,) = driven(content).inspections
+    wanted = ("38000000002400001", str(UUID(int=0x7777)).upper())
+    (data, _) = image.facts["FileList"]
+    assert (data["DifferentialBaseLSN"], data["DifferentialBaseGUID"]) == wanted
+    start = medium.structures["configuration"][0][0]
+    own = bytearray(damage.zero(content, start, 4))
+    file_at = content.rindex(b"SFIN", 0, content.rindex(b"SFIN"))
+    own[file_at + 158 : file_at + 168] = struct.pack("<IIH", *FIRST_LSN)
+    (image,) = driven(bytes(own)).inspections
+    (data, _) = image.facts["FileList"]
+    assert (data["DifferentialBaseLSN"], data["DifferentialBaseGUID"]) == (None, None)
 
 
 def test_inspection_speaks_of_the_database_not_of_the_file():

@@ -9,6 +9,7 @@ import pytest
 from formats.core.model import Bearing, Evidence, Outcome
 from formats.core.source import BytesSource
 from formats.sqlserver_bak import FORMAT
+from formats.sqlserver_bak.set_map import lacks_last_byte
 from tests import damage
 from tests.builders.sqlserver_bak import EXTENT, FIRST_LSN, PAGE, Medium, Recipe, xor16
 from tests.drive import Driven, coordinates, drive, summary
@@ -344,6 +345,29 @@ def test_set_map_that_says_something_else_is_told():
     )
 
 
+def test_name_of_a_machine_may_lack_its_last_byte_in_the_set_map():
+    # The last letter is U+042F: where its upper byte is left out, a slash is stored.
+    content, _ = built(machine="\u041c\u042f")
+    name = content.rindex(b"\x1c\x04\x2f\x00")
+    assert bad(content) == []
+    whole = bytearray(content)
+    whole[name + 3] = 4
+    assert bad(bytes(whole)) == []
+    for at in range(4):
+        row = only(damage.flip(content, name + at, 1))
+        assert (row.check, row.offset) == ("sqlserver_bak.set_map.entries", name - 18)
+
+
+def test_only_a_text_that_ends_its_record_may_lack_its_last_byte():
+    text = "\u042f".encode("utf-16-le")
+    address, cut = struct.pack("<HH", 2, 4), bytes(4) + text[:1] + b"\0"
+    assert lacks_last_byte(cut, address, "\u042f")
+    assert not lacks_last_byte(cut + b"C", address, "\u042f")
+    assert not lacks_last_byte(cut, address, "\u0430")
+    assert not lacks_last_byte(bytes(4), struct.pack("<HH", 0, 4), "")
+    assert not lacks_last_byte(bytes(4), struct.pack("<HH", 0, 4), None)
+
+
 def test_media_set_that_makes_no_sense_raises_a_doubt():
     content, _ = built()
     offset = content.index(b"RAID") + 22
@@ -401,6 +425,29 @@ def test_cut_file_is_short_of_what_its_streams_declare(name):
     assert [(row.outcome, row.offset) for row in rows] == [(Outcome.TRUNCATED, len(cut))]
     assert image.needed_bytes is not None
     assert start + length < image.needed_bytes <= len(content)
+
+
+@pytest.mark.parametrize("mark_bytes", [512, 4096])
+@pytest.mark.parametrize("kept", [1, 51, 52, 60, 71, 72, 88, 511])
+def test_file_cut_in_its_last_filemark_is_incomplete(mark_bytes, kept):
+    file = io.BytesIO()
+    Medium(file, mark_bytes).add_set(SMALL)
+    content = file.getvalue()
+    assert bad(content) == []
+    result = driven(damage.cut(content, len(content) - mark_bytes + kept))
+    (image,) = result.inspections
+    row = only(damage.cut(content, len(content) - mark_bytes + kept))
+    size = len(content) - mark_bytes + kept
+    assert (row.check, row.offset) == ("sqlserver_bak.file.needed", size)
+    assert (row.outcome, row.bearing) == (Outcome.TRUNCATED, Bearing.NEEDED)
+    assert not image.complete
+    assert image.needed_bytes == (len(content) if kept >= 52 else size - kept + 52)
+
+
+def test_file_cut_in_the_filemark_before_a_sets_end_is_incomplete():
+    content, medium = built()
+    row = only(damage.cut(content, medium.marks[1] + 100))
+    assert (row.check, row.outcome) == ("sqlserver_bak.file.needed", Outcome.TRUNCATED)
 
 
 def test_cut_file_is_incomplete_and_not_damaged_as_well():

@@ -93,6 +93,7 @@ def test_most_of_a_real_backup_is_vouched_for_and_nothing_twice(row, corpus):
                 "DatabaseCreationDate": "2009-07-09T17:34:36+05:30",
                 "DatabaseVersion": 611,
                 "RecoveryModel": "SIMPLE",
+                "BeginsLogChain": False,
                 "BackupSize": 3_496_448,
                 "CompressedBackupSize": None,
             },
@@ -107,8 +108,19 @@ def test_most_of_a_real_backup_is_vouched_for_and_nothing_twice(row, corpus):
         ),
         (
             "83_SpsSecurity.trn",
-            {"BackupName": "backup-log", "Position": 1, "BackupTypeLetter": "L"},
+            {
+                "BackupName": "backup-log",
+                "Position": 1,
+                "BackupTypeLetter": "L",
+                "RecoveryModel": "FULL",
+                "BeginsLogChain": False,
+            },
         ),
+        ("06_OlaMsFilterTest.trn", {"RecoveryModel": "FULL", "BeginsLogChain": True}),
+        ("08_OlaMsFilterTest.trn", {"RecoveryModel": "FULL", "BeginsLogChain": False}),
+        ("75_BLM4522.bak", {"RecoveryModel": "SIMPLE"}),
+        ("77_BLM4522.bak", {"RecoveryModel": "FULL", "BeginsLogChain": False}),
+        ("88_master.bak", {"RecoveryModel": "SIMPLE"}),
     ],
 )
 def test_facts_of_real_backups(name, wanted, corpus):

@@ -15,6 +15,7 @@ from atheris.version_dependent import CMP_OP_SHIFT_AMOUNT
 
 # In the order of CPython's comparison numbers.
 COMPARISONS = (operator.lt, operator.le, operator.eq, operator.ne, operator.gt, operator.ge)
+NEVER_SECONDS = 3600
 # What numba compiles it must find as it was written.
 COMPILED = ["formats.core.xpress", "formats.core.xpress_native"]
 
@@ -30,8 +31,9 @@ def main() -> None:
     options = [
         f"-max_total_time={seconds}",
         f"-max_len={target.INPUT_BYTES_MAX}",
-        # Time and memory are watched here, where a traceback can be had.
-        "-timeout=0",
+        # Time and memory are watched here, where a traceback can be had. With 0 for never, atheris
+        # takes any input that is still running when it looks for one that is overdue.
+        f"-timeout={NEVER_SECONDS}",
         "-rss_limit_mb=0",
         "-use_value_profile=1",
         "-print_final_stats=1",

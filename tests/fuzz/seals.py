@@ -152,7 +152,8 @@ def chunk_seals(source: Source) -> Iterator[Seal]:
     content = source.read_at(0, min(source.size, SCANNED_BYTES_MAX))
     offset = content.find(0x21, FIRST_RECORD)
     while 0 <= offset <= len(content) - CHUNK_HEADER_BYTES:
-        length = CHUNK_HEADER_BYTES + int.from_bytes(content[offset + 2 : offset + 4], "little")
+        size = int.from_bytes(content[offset + 2 : offset + 4], "little")
+        length = CHUNK_HEADER_BYTES + (size or 1 << 16)
         seal = Seal(offset, length, chunk_sealed)
         found = offset + length <= len(content) and holds(source, seal)
         if found:

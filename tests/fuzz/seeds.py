@@ -92,6 +92,8 @@ def built(format_name: str) -> Iterator[tuple[str, bytes]]:
             for protection in ("checksum", "torn", "none"):
                 yield f"built/{protection}", tape(protection)
             yield "built/packed", packed()
+            # What does not shrink is stored as it is.
+            yield "built/packed plain", packed(byte_values=256, log_blocks=1)
         case "mtf":
             # The same framing under another program's name and number.
             yield "built/foreign", foreign(tape("none"))
@@ -143,10 +145,11 @@ def tape(protection: str) -> bytes:
     return file.getvalue()
 
 
-def packed() -> bytes:
+def packed(**recipe) -> bytes:
     """A compressed backup of a small database."""
     file = io.BytesIO()
-    sqlserver_packed.write_packed(file, database_bytes=512 << 10, mark_bytes=512, log_blocks=3)
+    recipe = {"database_bytes": 512 << 10, "mark_bytes": 512, "log_blocks": 3} | recipe
+    sqlserver_packed.write_packed(file, **recipe)
     return file.getvalue()
 
 
