@@ -115,10 +115,13 @@ def failure(point: RestorePoint, images: Mapping[int, JudgedImage]) -> str:
     """Say why the newest backup does not restore, and whose fault it is."""
     image = images[point.key]
     meaning = MEANINGS.get(point.ruling.rule, point.ruling.rule)
-    said = f"newest backup {image.path!r} is {point.ruling.verdict.word}: {meaning}"
-    if point.deciding_key != point.key and point.deciding_key in images:
-        said += f" in {images[point.deciding_key].path!r}, which it needs"
-    return said
+    said = f"newest backup {image.path!r} is {point.ruling.verdict.word}: "
+    if point.deciding_key == point.key or point.deciding_key not in images:
+        return said + meaning
+    other = f"{images[point.deciding_key].path!r}, which it needs"
+    # Of a file that is gone nothing can be wrong in it.
+    gone = point.ruling.rule == "gone"
+    return said + (f"{other}, is not there any more" if gone else f"{meaning} in {other}")
 
 
 def first(

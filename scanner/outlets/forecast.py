@@ -19,7 +19,7 @@ from scanner.judge.forecast import Forecast
 from scanner.judge.room import Room
 from scanner.judge.source_model import Source
 from scanner.judge.together import Together
-from scanner.outlets import wording
+from scanner.outlets import text, wording
 
 STYLES: Mapping[Prospect, str] = {
     Prospect.FITS: "green",
@@ -158,7 +158,7 @@ def sentences(report: ForecastReport) -> Iterator[Text]:
         yield Text(f"{shared.text}: {shared.outcome}", style=STYLES[shared.outcome])
     silent = [item.source.name for item in report.sources if not item.forecasts]
     if silent:
-        names = ", ".join(f"'{wording.clean(name)}'" for name in silent)
+        names = text.names(f"'{wording.clean(name)}'" for name in silent)
         count = words.counted(len(silent), "source")
         yield Text(f"no forecast for {count}, given up or of unknown size: {names}")
 

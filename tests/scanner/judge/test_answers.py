@@ -74,6 +74,18 @@ def test_the_fault_of_another_image_is_named():
     assert found.first == "start a new full backup, and look for another copy of 'base.qcow2'"
 
 
+def test_an_image_that_is_gone_is_named_by_whoever_needs_it():
+    rows = Rows()
+    rows.backup("a-2026-01-04.qcow2", file={"state": FileState.GONE})
+    rows.backup("a-2026-01-11.qcow2", parents=named("a-2026-01-04.qcow2"), file={"mtime": SEEN})
+    found = answered(rows)
+    assert found.wrong == (
+        "newest backup 'a-2026-01-11.qcow2' is incomplete: 'a-2026-01-04.qcow2', which it needs, "
+        "is not there any more"
+    )
+    assert found.first == "look for 'a-2026-01-04.qcow2', else start a new full backup"
+
+
 def test_a_missing_parent_is_to_be_looked_for():
     rows = Rows()
     rows.backup("child.qcow2", parents=named("base.qcow2"))

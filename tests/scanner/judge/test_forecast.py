@@ -18,8 +18,10 @@ from scanner.judge.fitting import Prospect
 from scanner.judge.forecast import forecast_advice, forecasts
 from scanner.judge.model import Verdict
 from scanner.judge.room import ALLOTMENT, FILE_SYSTEM, QUOTA, Room, ground_of
+from scanner.judge.source_model import SourceKind
 from scanner.judge.together import together
 from scanner.ledger.rows import RepositoryRow, SpaceRow
+from scanner.results import FileState
 from tests.scanner.judge.built_sources import NOW, Backup, days, source_of, weekly
 
 GB = 10**9
@@ -104,7 +106,7 @@ def test_a_full_that_broke_off_with_all_the_room_there_is_can_never_fit():
     cut = Backup(NOW - timedelta(hours=5), 490 * GB, source=800 * GB, whole=False)
     found = full_of(source_of(cut), spaces=[space(free=GB)])
     assert found.outcome is Prospect.CANNOT
-    assert "which the last one filled before it broke off: cannot ever fit" in found.text
+    assert "which the last one filled before it ended: cannot ever fit" in found.text
 
 
 def test_a_full_that_broke_off_beside_others_says_no_such_thing():
@@ -113,6 +115,54 @@ def test_a_full_that_broke_off_beside_others_says_no_such_thing():
     found = full_of(source_of(old, cut), spaces=[space(free=GB)])
     assert found.outcome is Prospect.WONT
     assert found.low_bytes == 299 * GB
+
+
+ENDED = "; the newest full ended when no room was left, and does not hold all of its disk"
+
+
+def test_a_full_that_ended_as_the_room_did_is_not_believed_to_be_whole():
+    # Seen of qemu-img: it closes the image in good order when the disk is full.
+    last = Backup(NOW - timedelta(hours=5), 495 * GB, payload=490 * GB, source=800 * GB)
+    found = full_of(source_of(last), spaces=[space(free=GB)])
+    assert sizes_of(found) == (495 * GB, 812 * GB, 812 * GB)
+    assert (found.outcome, found.kept) == (Prospect.CANNOT, 0)
+    assert found.text.endswith("which the last one filled before it ended: cannot ever fit")
+    assert rules_of(source_of(last), spaces=[space(free=GB)]) == [
+        ("forecast.cannot-fit", Severity.WARNING)
+    ]
+
+
+def test_a_full_that_ended_as_the_room_did_beside_older_ones_is_no_history():
+    older = weekly([300 * GB] * 2, last=NOW - timedelta(days=7), payload=300 * GB, source=800 * GB)
+    last = Backup(NOW - timedelta(hours=5), 395 * GB, payload=390 * GB, source=800 * GB)
+    found = full_of(source_of(*older, last), spaces=[space(1000 * GB, free=GB)])
+    assert found.basis == "growth over 2 fulls"
+    assert found.low_bytes == 395 * GB
+    assert (found.outcome, found.kept) == (Prospect.WONT, 2)
+    assert found.text.endswith(ENDED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "room"),
+    [
+        ({"payload": 799 * GB}, {"spaces": [space(1000 * GB, free=GB)]}),
+        ({}, {"spaces": [space(1000 * GB, free=500 * GB)]}),
+        ({"payload": None}, {"spaces": [space(1000 * GB, free=GB)]}),
+        ({}, {"spaces": [space(1000 * GB, free=500 * GB)], "allotment": 496 * GB}),
+    ],
+    ids=["all of the disk", "room left", "payload unknown", "an allotment on paper"],
+)
+def test_a_full_is_believed_where_nothing_speaks_against_it(changes, room):
+    last = Backup(NOW - timedelta(hours=5), 495 * GB, payload=490 * GB, source=800 * GB)
+    found = full_of(source_of(replace(last, **changes)), **room)
+    assert (found.basis, found.kept) == ("1 earlier full", 1)
+    assert ENDED not in found.text
+
+
+def test_a_database_backup_has_a_trailer_and_is_believed():
+    last = Backup(NOW - timedelta(hours=5), 495 * GB, payload=490 * GB, source=800 * GB)
+    found = full_of(source_of(last, kind=SourceKind.DATABASE), spaces=[space(free=GB)])
+    assert found.basis == "1 earlier full"
 
 
 def test_a_thin_disk_whose_size_alone_is_known_is_no_reason_to_call():
@@ -205,6 +255,18 @@ def test_a_later_full_that_broke_off_larger_than_all_before_raises_the_size():
     assert sizes_of(full_of(source_of(*good, cut))) == (250 * GB,) * 3
 
 
+def test_a_damaged_map_is_not_believed_where_backups_are_larger_than_their_source():
+    whole = Backup(NOW - timedelta(days=2), 200 * GB, source=100 * GB)
+    cut = Backup(NOW - timedelta(days=1), GB, source=100 * GB, needed=1 << 60, whole=False)
+    assert sizes_of(full_of(source_of(whole, cut))) == (160 * GB, 200 * GB, 240 * GB)
+
+
+def test_what_broke_off_before_a_full_succeeded_is_forgotten():
+    cut = Backup(NOW - timedelta(days=60), 250 * GB, whole=False)
+    good = weekly([100 * GB] * 4, last=NOW - timedelta(days=1))
+    assert sizes_of(full_of(source_of(cut, *good))) == (95 * GB, 100 * GB, 105 * GB)
+
+
 def test_sets_appended_to_one_file_take_a_part_of_it_each():
     size = 350 * GB
     appended = [
@@ -228,6 +290,14 @@ def test_sparse_files_take_what_they_store():
     assert found.likely_bytes == 80 * GB
     assert found.kept_bytes == 240 * GB
     assert found.outcome is Prospect.FITS
+
+
+def test_a_sparse_file_that_broke_off_says_nothing_of_how_much_the_source_holds():
+    cut = Backup(
+        NOW - timedelta(days=1), 400 * GB, source=800 * GB, needed=800 * GB, allocated=40 * GB,
+        whole=False,
+    )  # fmt: skip
+    assert sizes_of(full_of(source_of(cut))) == (80 * GB, 812 * GB, 812 * GB)
 
 
 def test_files_moved_to_other_storage_do_not_make_the_next_one_small():
@@ -318,6 +388,17 @@ def test_a_full_written_over_the_old_one_each_time_needs_no_second_room():
     assert found.text.endswith("fits only because it overwrites an old one (300 GB)")
 
 
+def test_what_is_taken_too_much_must_go_even_where_an_old_one_is_written_over():
+    nightly = [
+        Backup(at, 100 * GB, path="db.bak", gone=index < 3)
+        for index, at in enumerate(days(4, 3, 2, 1))
+    ]
+    other = [Backup(at, 60 * GB, Kind.LOG) for at in days(3, 2)]
+    source = source_of(*nightly, *other)
+    assert full_of(source, spaces=[], allotment=220 * GB).outcome is Prospect.TIGHT
+    assert full_of(source, spaces=[], allotment=200 * GB).outcome is Prospect.WONT
+
+
 def test_writing_over_an_old_one_once_is_no_habit():
     twice = [
         Backup(NOW - timedelta(days=2), 300 * GB, path="db.bak", gone=True),
@@ -384,6 +465,15 @@ def test_sources_of_one_declaration_share_what_is_allotted_to_it():
     assert found[0].outcome is Prospect.WONT
     unseen = source_of(Backup(NOW, GB, whole=False), name="third", declared=declared)
     assert forecasts(unseen, ground(unseen)) == (), "nobody declared the size of this one"
+
+
+def test_files_that_are_gone_take_no_room():
+    source = source_of(*weekly([100 * GB] * 2))
+    files = [file for image in source.images for file in image.files]
+    gone = replace(files[0], id=99, state=FileState.GONE)
+    expected = Expectations(repositories=(RepositoryExpectation("/srv/backups", 500 * GB),))
+    on = ground_of([source], [REPOSITORY], [*files, gone], [], expected, NOW, UTC)
+    assert on.taken_bytes == {1: 200 * GB}
 
 
 def test_a_quota_of_unknown_use_is_not_taken_for_empty():
@@ -536,6 +626,37 @@ def test_repositories_of_one_file_system_share_it():
     assert found.repository_ids == (1, 2)
     assert found.outcome is Prospect.WONT
     assert "'/srv/backups' and '/srv/more'" in found.text
+
+
+def test_what_is_written_over_is_not_needed_twice():
+    def rotating(name):
+        return source_of(
+            *[
+                Backup(at, 100 * GB, path=f"{name}.bak", gone=index < 3)
+                for index, at in enumerate(days(4, 3, 2, 1))
+            ],
+            name=name,
+        )
+
+    (found,) = all_of([rotating("one"), rotating("two")], spaces=[space(4000 * GB, 50 * GB)])
+    assert (found.needed_bytes, found.outcome) == (0, Prospect.TIGHT)
+    assert "together need 0 B; 50 GB are free" in found.text
+
+
+def test_of_what_only_the_source_size_is_known_the_least_is_counted():
+    friday = SourceExpectation(name="thin", match=("thin/**",), schedule=FRIDAY)
+    cut = Backup(NOW - timedelta(days=1), 3 * GB, source=2000 * GB, whole=False)
+    thin = source_of(cut, name="thin", declared=friday)
+    known = source_of(*weekly([100 * GB] * 4))
+    (found,) = all_of([known, thin], spaces=[space(4000 * GB, 500 * GB)])
+    assert found.needed_bytes == 103 * GB
+    assert found.text.startswith("both next fulls in '/srv/backups' together need 103 GB")
+
+
+def test_fulls_of_next_year_are_not_added_to_those_of_this_week():
+    yearly = SourceExpectation(name="archive", match=("a/**",), schedule="0 22 1 6 *")
+    rare = source_of(Backup(NOW - timedelta(days=170), GB), name="archive", declared=yearly)
+    assert all_of([*three()[:1], rare], spaces=[space(4000 * GB)]) == ()
 
 
 def test_one_full_alone_is_not_told_again():
