@@ -2,11 +2,11 @@
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from scanner.config import QUEUE_RESULTS_MAX
+from scanner.config import QUEUE_RESULTS_MAX, SMALL_FILE_BYTES_MAX
 from scanner.engine.work import Work
 from scanner.ledger.store import Ledger
 from scanner.results import FileResult, FileState, UnitResult
@@ -17,32 +17,56 @@ Step: TypeAlias = Callable[[], None]
 GROUP_MAX = 256
 """Results recorded in one transaction; what is not recorded yet is read again after a kill."""
 
+GATHERED_MAX = 32
+"""Small files handed over together: waking the writer for each costs more than writing it."""
+
 
 class Writer:
     """The ledger's one writing thread.
 
     When writing fails the error is kept, ``stop`` is set so that nobody reads on for nothing, and
     what still arrives is thrown away.
+
+    Small things are gathered before they are handed over; anything else takes them along, so that
+    they are written in the order they came.
     """
 
     def __init__(self, ledger: Ledger, stop: threading.Event) -> None:
         self._ledger = ledger
         self._stop = stop
-        self._queue: queue.Queue[Step | None] = queue.Queue(QUEUE_RESULTS_MAX)
+        self._queue: queue.Queue[Sequence[Step] | None] = queue.Queue(QUEUE_RESULTS_MAX)
+        self._gathered: list[Step] = []
+        self._gathering = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.failure: BaseException | None = None
         self._thread.start()
 
     def put(self, step: Step) -> None:
         """Hand over one thing to write; blocks while the queue is full."""
-        self._queue.put(step)
+        with self._gathering:
+            self._gathered.append(step)
+            self._hand_over()
+
+    def put_soon(self, step: Step) -> None:
+        """Hand over one small thing to write, as soon as there are some; blocks as `put` does."""
+        with self._gathering:
+            self._gathered.append(step)
+            if len(self._gathered) >= GATHERED_MAX:
+                self._hand_over()
 
     def close(self) -> None:
         """Write what is left and end the thread; raises what went wrong while writing."""
-        self._queue.put(None)
+        with self._gathering:
+            self._hand_over()
+            self._queue.put(None)
         self._thread.join()
         if self.failure is not None:
             raise self.failure
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     def _run(self) -> None:
         going = True
@@ -61,13 +85,13 @@ class Writer:
 
     def _gather(self, steps: list[Step]) -> bool:
         """Take what waits, at least one; False when the end was asked for."""
-        step = self._queue.get()
-        while step is not None:
-            steps.append(step)
-            if len(steps) >= GROUP_MAX:
+        handed = self._queue.get()
+        while handed is not None:
+            steps.extend(handed)
+            if len(steps) + GATHERED_MAX > GROUP_MAX:
                 return True
             try:
-                step = self._queue.get_nowait()
+                handed = self._queue.get_nowait()
             except queue.Empty:
                 return True
         return False
@@ -114,7 +138,9 @@ class RunRecorder:
             self.bugs += result.traceback is not None
             if result.state is FileState.GONE:
                 self.vanished.add(result.path)
-        self._writer.put(lambda: self._finish(work, result, units))
+        small = result.stamps.size <= SMALL_FILE_BYTES_MAX
+        hand_over = self._writer.put_soon if small else self._writer.put
+        hand_over(lambda: self._finish(work, result, units))
 
     def revision(self, work: Work) -> int:
         """Return the revision this file's evidence is recorded under."""
@@ -141,14 +167,22 @@ class RunRecorder:
             return  # mark_gone() says so at the end of the run
         # Where nothing was read, units and state from before stand.
         cut_short = result.state in (FileState.READING, FileState.REFUSED) and not units
+        if is_whole(work, result, units):
+            counted = replace(result, format_revision=self.revision(work))
+            self._ledger.finish_whole(self._repository_id, self._run_id, counted, units)
+            self._finish_aliases(work, counted)
+            return
         if len(work.results) == len(units) and not cut_short:
             self._start(work)  # a file of one unit, or of none, was not announced
         self._record(work, units)
         if result.state is not FileState.READING:
             counted = replace(result, format_revision=self.revision(work))
             self._ledger.finish_file(self._repository_id, self._run_id, counted)
-            for name in self._names_of.get(work.job.path, ()):
-                self._finish_alias(work, counted, name)
+            self._finish_aliases(work, counted)
+
+    def _finish_aliases(self, work: Work, result: FileResult) -> None:
+        for name in self._names_of.get(work.job.path, ()):
+            self._finish_alias(work, result, name)
 
     def _finish_alias(self, work: Work, result: FileResult, path: str) -> None:
         """Record the same for a further name of a hard-linked file: it was read once for all."""
@@ -157,6 +191,11 @@ class RunRecorder:
             self._ledger.record_unit(self._repository_id, path, unit)
         alias = replace(result, path=path, bytes_read=0)
         self._ledger.finish_file(self._repository_id, self._run_id, alias)
+
+
+def is_whole(work: Work, result: FileResult, units: tuple[UnitResult, ...]) -> bool:
+    """Whether these are all units of a file that was read to its end: none was recorded yet."""
+    return result.state is FileState.READ and len(work.results) == len(units)
 
 
 def read_bytes(units: tuple[UnitResult, ...]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import formats
 from scanner.clock import Clock
-from scanner.config import Settings
+from scanner.config import SMALL_FILE_BYTES_MAX, Settings
 from scanner.engine.lanes import Lane, guarded
 from scanner.engine.storage import FileStorage, Opener
 from scanner.engine.work import Job, bug
@@ -301,7 +301,8 @@ def job_for(run: Run, seen: Seen, tools: Tools) -> Job:
     absolute = f"{run.scope.root}/{seen.path}"
 
     def recorded(stamps: Stamps, name: str | None, _revision: int | None) -> tuple[UnitResult, ...]:
-        if known is None or known.state not in RESUMABLE:
+        # A small file has no part worth going on from: it is in memory already.
+        if known is None or known.state not in RESUMABLE or stamps.size <= SMALL_FILE_BYTES_MAX:
             return ()
         return resumed(run, tools, seen.path, stamps, name)
 

@@ -29,8 +29,9 @@ from scanner.engine.doubt import (
     unsteady_block,
 )
 from scanner.engine.merging import merged
-from scanner.engine.reading import MEDIA_ERRORS, Buffer, StopSignal
+from scanner.engine.reading import Buffer, StopSignal
 from scanner.engine.storage import Storage
+from scanner.engine.trouble import MEDIA_ERRORS
 from scanner.engine.work import Work
 from scanner.ledger.rows import Baseline
 from scanner.results import (

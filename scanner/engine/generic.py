@@ -1,11 +1,11 @@
 """Checks for files no format speaks for: whether there is anything in them at all."""
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from formats import FORMATS
+import formats
 from formats.core.model import Bearing, Evidence, Format, Outcome
 from scanner.config import DIGEST_BLOCK_BYTES, DIGEST_BYTES
 from scanner.engine.reading import ZERO_DIGEST, zero_digest
@@ -19,6 +19,8 @@ CHECKS: Mapping[str, str] = {
     "generic.allocation": "The file system has allocated the blocks the file's size asks for.",
 }
 
+BY_SUFFIX: Mapping[str, Sequence[Format]] = formats.suffixes()
+
 TAIL_BLOCKS_MIN = 1
 ALLOCATED_MIN = 0.5
 """A file with less of its size allocated than this is sparse or was never filled."""
@@ -28,22 +30,28 @@ def checks(stamps: Stamps, digests: bytes) -> tuple[Evidence, ...]:
     """Return evidence about a file whose format is unknown; ``digests`` is one per block."""
     if not stamps.size:
         return (row("generic.size", 0, 0, "some bytes", "0 bytes"),)
-    last = (stamps.size - 1) % DIGEST_BLOCK_BYTES + 1
-    blocks = np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
-    zeros = (blocks == np.frombuffer(ZERO_DIGEST, np.uint8)).all(axis=1)
-    zeros[-1] = digests[-DIGEST_BYTES:] == zero_digest(last)
-    if zeros.all():
+    tail, blocks = zero_tail(stamps.size, digests), len(digests) // DIGEST_BYTES
+    if tail == blocks:
         return (row("generic.content", 0, stamps.size, "a byte that is not zero", "zeros"),)
     rows = []
-    tail = int(np.argmin(zeros[::-1]))
     if tail > TAIL_BLOCKS_MIN:
-        start = (len(zeros) - tail) * DIGEST_BLOCK_BYTES
+        start = (blocks - tail) * DIGEST_BLOCK_BYTES
         rows.append(row("generic.tail", start, stamps.size - start, "content", "zeros"))
     allocated = stamps.allocated_bytes
     if allocated is not None and allocated < stamps.size * ALLOCATED_MIN:
         expected, actual = f"about {stamps.size} bytes allocated", f"{allocated} bytes"
         rows.append(row("generic.allocation", None, None, expected, actual))
     return tuple(rows)
+
+
+def zero_tail(size: int, digests: bytes) -> int:
+    """Return how many whole blocks at the end of a file are zeros."""
+    last = (size - 1) % DIGEST_BLOCK_BYTES + 1
+    if digests[-DIGEST_BYTES:] != zero_digest(last):
+        return 0
+    blocks = np.frombuffer(digests[:-DIGEST_BYTES], np.uint8).reshape(-1, DIGEST_BYTES)
+    zeros = (blocks == np.frombuffer(ZERO_DIGEST, np.uint8)).all(axis=1)
+    return 1 + (len(zeros) if zeros.all() else int(np.argmin(zeros[::-1])))
 
 
 def of_stranger(
@@ -64,7 +72,7 @@ def misnamed(path: str, known: Format | None) -> tuple[Evidence, ...]:
     nothing at all; its name is the only trace left.
     """
     suffix = posixpath.splitext(path)[1].lower()
-    alike = [item for item in FORMATS if suffix in item.suffixes]
+    alike = BY_SUFFIX.get(suffix, ())
     # A recognised format that has the name of another one is nothing unusual (.img, .raw).
     named = next((item for item in alike if item.supported or known is None), None)
     if named is None:

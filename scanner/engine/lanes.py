@@ -146,10 +146,20 @@ class Lane:
         over = work.ended()
         with self._changed:
             self._beginning -= 1
-            if not over:
+            if several and not over:
                 self._open.append(work)
             self._changed.notify_all()
         if over:
+            self._finish(work, buffer)
+        elif not several:
+            self._read_alone(work, buffer)
+
+    def _read_alone(self, work: Work, buffer: Buffer) -> None:
+        """Read a file of one unit: there is nothing in it for another worker."""
+        unit = contained(work, work.next_unit)
+        if unit is not None:
+            self._read(work, unit, buffer)
+        elif work.ended():
             self._finish(work, buffer)
 
     def _read(self, work: Work, unit: Unit, buffer: Buffer) -> None:

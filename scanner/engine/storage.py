@@ -15,6 +15,7 @@ import numpy as np
 
 from formats.core.errors import Truncated
 from formats.core.source import require_range
+from scanner.config import SMALL_FILE_BYTES_MAX
 from scanner.results import Stamps, stamps_of
 
 DIRECT_ALIGNMENT = 4096
@@ -64,8 +65,9 @@ class FileStorage:
         if not stat.S_ISREG(status.st_mode):
             os.close(self._descriptor)
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         self.size = status.st_size
+        if self.size > SMALL_FILE_BYTES_MAX:
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         self._brought_in: set[int] = set()
 
     def __enter__(self) -> Self:
@@ -122,7 +124,11 @@ class FileStorage:
     def approach(self, offset: int, length: int) -> None:
         """Note whether a unit is in the page cache already, before reading brings it there."""
         # Its middle and its end: the beginning may have been read ahead with the unit before.
-        if not (self._resident(offset + length // 2) and self._resident(offset + length - 1)):
+        # Of what one readahead brings in the end says enough.
+        small = length <= SMALL_FILE_BYTES_MAX
+        if not (
+            self._resident(offset + length - 1) and (small or self._resident(offset + length // 2))
+        ):
             self._brought_in.add(offset)
 
     def leave(self, offset: int, length: int) -> None:

@@ -1,6 +1,11 @@
 """Evidence about the storage itself: what it refused, and what it delivered only at times."""
 
+import errno
+
 from formats.core.model import Bearing, Evidence, Outcome
+
+MEDIA_ERRORS = frozenset({errno.EIO, errno.EREMOTEIO, errno.EBADMSG, errno.EILSEQ, errno.ENODATA})
+"""The storage cannot deliver these bytes, as opposed to: it would not let us ask."""
 
 STEADY = "storage.steady"
 READABLE = "storage.unreadable"

@@ -23,9 +23,9 @@ from formats.core.source import EdgeCached, require_range
 from scanner.config import FINE_READ_BYTES, PROBE_EDGE_BYTES
 from scanner.engine.neighbours import FolderNeighbours
 from scanner.engine.plan import Unit, plan_span
-from scanner.engine.reading import MEDIA_ERRORS
+from scanner.engine.small import kept
 from scanner.engine.storage import Opener, Storage
-from scanner.engine.trouble import recovered, unreadable, unsteady
+from scanner.engine.trouble import MEDIA_ERRORS, recovered, unreadable, unsteady
 from scanner.ledger.rows import Baseline
 from scanner.results import BUG_CHECK, FileState, Stamps, UnitResult
 
@@ -197,8 +197,9 @@ def bug(error: Exception) -> Evidence:
 def begin(work: Work, opener: Opener) -> None:
     """Open, identify and inspect a file, and plan its units."""
     job = work.job
-    work.opened = storage = opener(job.absolute)
-    work.stamps = storage.stamps()
+    work.opened = opener(job.absolute)
+    work.stamps = work.opened.stamps()
+    work.opened = storage = kept(work.opened, work.stamps)
     known = identified(storage) if storage.size else None
     if known is not None:
         work.format = known
@@ -251,6 +252,9 @@ def plan(work: Work, storage: Storage) -> Iterator[Unit]:
 
     Raises `FormatError` where the map cannot be followed, and cannot when it is read once more.
     """
+    if work.format is None:
+        yield from bare_units(0, storage.size, frozenset(), work.unit_bytes)
+        return
     batches = small_map(work, storage)
     span_bytes = work.span_bytes if batches is None else storage.size
     for start in range(0, storage.size, span_bytes):
@@ -296,9 +300,9 @@ def small_map(work: Work, storage: Storage) -> list[ExtentBatch] | None:
 
 def batches_of(work: Work, storage: Storage) -> Iterator[ExtentBatch]:
     """Yield what the format wants checked."""
-    if work.format is not None:
-        with refusals_as_format_errors():
-            yield from work.format.extents(storage, work.inspections)
+    assert work.format is not None
+    with refusals_as_format_errors():
+        yield from work.format.extents(storage, work.inspections)
 
 
 class Unreadable(FormatError):

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-from scanner.config import MIB, Settings
+from scanner.config import MIB, SMALL_FILE_BYTES_MAX, Settings
 from scanner.engine.storage import FileStorage, Storage
 from scanner.ledger.store import Ledger
 from scanner.progress import Silent
@@ -48,7 +48,7 @@ class Counter:
 
 
 class LoggedStorage:
-    """A file whose windows are written down before they are read."""
+    """A file whose windows are written down before they are read; a small one is one window."""
 
     def __init__(self, path: Path, log: int, told: Counter) -> None:
         self._inner = FileStorage(path)
@@ -60,9 +60,17 @@ class LoggedStorage:
         return getattr(self._inner, name)
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        self._told()
-        os.write(self._log, f"{self._name} {offset} {len(buffer)}\n".encode())
+        self._note(offset, len(buffer))
         return self._inner.read_into(buffer, offset)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        if length == self._inner.size <= SMALL_FILE_BYTES_MAX:
+            self._note(offset, length)
+        return self._inner.read_at(offset, length)
+
+    def _note(self, offset: int, length: int) -> None:
+        self._told()
+        os.write(self._log, f"{self._name} {offset} {length}\n".encode())
 
 
 def run(repository: Path, ledger_path: Path, log: Path, moment: str, number: int) -> None:
@@ -71,6 +79,7 @@ def run(repository: Path, ledger_path: Path, log: Path, moment: str, number: int
     with Ledger.open(ledger_path, lambda: NOW) as ledger:
         told = Counter(number if moment == "reading" else 0, lambda: drained(writers, ledger))
         record, finish, begin = Ledger.record_unit, Ledger.finish_file, Writer.__init__
+        finish_small = Ledger.finish_whole
         write = Counter(number if moment == "writing" else 0, die)
         end = Counter(number if moment == "finishing" else 0, die)
 
@@ -80,6 +89,11 @@ def run(repository: Path, ledger_path: Path, log: Path, moment: str, number: int
 
         def finish_file(self: Ledger, *arguments: object) -> None:
             finish(self, *arguments)
+            end()
+
+        def finish_whole(self: Ledger, *arguments: object) -> None:
+            finish_small(self, *arguments)
+            write()
             end()
 
         def begun(self: Writer, *arguments: object) -> None:
@@ -93,6 +107,7 @@ def run(repository: Path, ledger_path: Path, log: Path, moment: str, number: int
             speaking(toys.DISK),
             mock.patch.object(Ledger, "record_unit", record_unit),
             mock.patch.object(Ledger, "finish_file", finish_file),
+            mock.patch.object(Ledger, "finish_whole", finish_whole),
             mock.patch.object(Writer, "__init__", begun),
         ):
             scan(

@@ -14,7 +14,7 @@ from scanner.config import MIB, QUEUE_RESULTS_MAX
 from scanner.engine.work import Job, Work
 from scanner.ledger.errors import LedgerStorageError
 from scanner.ledger.store import Ledger
-from scanner.recording import GROUP_MAX, RunRecorder, Writer
+from scanner.recording import GATHERED_MAX, GROUP_MAX, RunRecorder, Writer
 from scanner.results import FileResult, FileState, Stamps, UnitResult
 from tests.scanner.scans import START, Clock
 
@@ -134,6 +134,43 @@ def test_a_writer_with_nothing_to_write_ends():
     stop = Event()
     Writer(Book(), stop).close()
     assert not stop.is_set()
+
+
+def test_small_things_are_handed_over_together():
+    book = Book()
+    writer = Writer(book, Event())
+    for number in range(GATHERED_MAX - 1):
+        writer.put_soon(lambda number=number: book.write(number))
+    assert writer._queue.empty()
+    assert book.groups == []
+    writer.put_soon(lambda: book.write(GATHERED_MAX - 1))
+    writer.close()
+    assert book.groups == [list(range(GATHERED_MAX))]
+
+
+def test_anything_large_takes_the_small_things_before_it_along():
+    book = Book()
+    writer = Writer(book, Event())
+    gate = held(writer)
+    writer.put_soon(lambda: book.write(1))
+    writer.put(lambda: book.write(2))
+    assert writer._queue.qsize() == 1
+    writer.put_soon(lambda: book.write(3))
+    gate.set()
+    writer.close()
+    assert book.written == [1, 2, 3]
+
+
+def test_small_things_do_not_make_a_group_too_large():
+    book = Book()
+    writer = Writer(book, Event())
+    gate = held(writer)
+    for number in range(3 * GROUP_MAX):
+        writer.put_soon(lambda number=number: book.write(number))
+    gate.set()
+    writer.close()
+    assert book.written == list(range(3 * GROUP_MAX))
+    assert max(map(len, book.groups)) == GROUP_MAX
 
 
 # The recorder, on a real ledger

@@ -29,6 +29,7 @@ UNIT = killed.SETTINGS.unit_bytes
 
 # Name, parent, and blocks of a KiB: 100 MiB in all.
 DISKS = [("full", "", 64_000), ("one", "full", 24_000), ("two", "one", 9_000), ("tiny", "two", 5)]
+SMALL = frozenset({"tiny.disk", "notes.txt"})
 UNITS = sum(-(-(blocks * 1024 + 4096) // MIB) for _, _, blocks in DISKS)
 
 
@@ -101,7 +102,8 @@ def test_a_killed_scan_goes_on_where_it_was(repository, undisturbed, tmp_path, m
     assert set(again) == all_units() - kept
     lost = set(before) & set(again)
     if moment == "reading":
-        assert len(lost) <= WORKERS
+        # Small files are handed over together, so some of them may be lost at once.
+        assert len({unit for unit in lost if unit[0] not in SMALL}) <= WORKERS
     assert len(set(before) | set(again)) == UNITS + 1
 
 

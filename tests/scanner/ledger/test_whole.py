@@ -66,6 +66,15 @@ def before_read(ledger, number, run):
     by_steps(ledger, number, run, replace(STRANGER, evidence=(MISNAMED,)), (unit(),))
 
 
+def before_read_clean(ledger, number, run):
+    by_steps(ledger, number, run, STRANGER, (unit(),))
+
+
+def before_read_unproven(ledger, number, run):
+    unproven = replace(STRANGER, evidence=(MISNAMED,), baseline=None)
+    by_steps(ledger, number, run, unproven, (unit(),))
+
+
 def before_held_images(ledger, number, run):
     by_steps(ledger, number, run, result(STRANGER.path, baseline=baseline()), (unit(),))
 
@@ -80,6 +89,8 @@ BEFORE = (
     before_entered,
     before_started,
     before_read,
+    before_read_clean,
+    before_read_unproven,
     before_held_images,
     before_gone,
 )
