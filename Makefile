@@ -10,12 +10,13 @@ DEMO_LEDGER := $(DEMO)/state/ledger.sqlite
 
 export REPO LEDGER
 .DEFAULT_GOAL := help
-.PHONY: help scan test lint bench fuzz fuzz-replay readme clean
+.PHONY: help scan test lint story bench fuzz fuzz-replay readme clean
 
 help:
 	@echo 'make scan REPO=/srv/backups   scan a repository'
 	@echo 'make scan                     scan a small demonstration repository'
 	@echo 'make test                     lint, types and tests: all that CI runs'
+	@echo 'make story                    a clinic, night by night: [SCALE=bytes for a GB] [TWIN=1]'
 	@echo 'make bench                    measure; see benchmarks/'
 	@echo 'make fuzz                     look for files that break a format: [FORMAT=vhd] [SECONDS=600]'
 	@echo 'make fuzz-replay FILE=...     try such a file again'
@@ -44,6 +45,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Needs qemu-utils, and a mount namespace of its own. Everything lies in memory: about 2000 times SCALE.
+story: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.story $(if $(SCALE),--scale '$(SCALE)') $(if $(TWIN),--twin)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks

@@ -61,4 +61,8 @@ def asked_about(
 
     kept = [one for one in found.sources if concerns(one)]
     names = {one.source.name for one in kept}
-    return Outlook(tuple(kept), tuple(item for item in found.advice if item.source in names))
+    return Outlook(
+        tuple(kept),
+        tuple(item for item in found.advice if item.source in names),
+        tuple(item for item in found.together if looked_at.issuperset(item.repository_ids)),
+    )

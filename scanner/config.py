@@ -62,6 +62,13 @@ MAX_PROOF_AGE = timedelta(days=30)
 PLAIN_PROGRESS_SECONDS = 60.0
 """Between two lines of progress when standard error is no terminal."""
 
+CRAMPED_BYTES_MAX = 64 * MIB
+CRAMPED_SHARE_MAX = 0.01
+"""With no more than this left, and no more than this share of it all, a writer has no room."""
+
+CRAMPED_APART = timedelta(minutes=2)
+"""Writers side by side find within this time that no room is left."""
+
 EXCLUDES = (".snapshot", ".zfs", "@eaDir", "#recycle", "lost+found")
 """Names never entered: snapshots of the same files, indexes of the NAS, wastebaskets."""
 

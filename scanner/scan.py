@@ -11,7 +11,13 @@ from pathlib import Path
 
 import formats
 from scanner.clock import Clock
-from scanner.config import SMALL_FILE_BYTES_MAX, Settings
+from scanner.config import (
+    CRAMPED_APART,
+    CRAMPED_BYTES_MAX,
+    CRAMPED_SHARE_MAX,
+    SMALL_FILE_BYTES_MAX,
+    Settings,
+)
 from scanner.engine.lanes import Lane, guarded
 from scanner.engine.storage import FileStorage, Opener
 from scanner.engine.work import Job, bug
@@ -28,7 +34,7 @@ from scanner.scopes import Scope, find_scopes, in_scope
 from scanner.sets import Place, conclude_set, whole
 from scanner.survey.choose import must_read, present_revision, renamed
 from scanner.survey.filesystems import SYSTEM_ROOT, rotational
-from scanner.survey.space import space_at
+from scanner.survey.space import Space, space_at
 from scanner.survey.walk import Seen, Survey, hidden_part, relative, walk
 
 RESUMABLE = (FileState.READING, FileState.REFUSED)
@@ -110,6 +116,7 @@ def scan(
         runs = read_all(scopes, tools)
         for run in runs:
             mark_gone(run, tools)
+            record_space(run, tools)
         bugs = sum(run.recorder.bugs for run in runs)
         if not stop.is_set():
             bugs += sum(conclude_sets(repository, tools) for repository in repositories)
@@ -386,7 +393,7 @@ def judge_ledger(
     """Judge what the ledger knows; nothing in a repository is touched."""
     assert now.tzinfo is not None
     numbers = [repository.id for repository in repositories]
-    vocabulary = Vocabulary(supported_names(), frozenset(formats.suffixes()))
+    vocabulary = Vocabulary(supported_names(), frozenset(formats.suffixes()), open_ended_names())
     return judge(
         repositories,
         ledger.files(numbers),
@@ -403,12 +410,16 @@ def supported_names() -> frozenset[str]:
     return frozenset(item.name for item in formats.FORMATS if item.supported)
 
 
+def open_ended_names() -> frozenset[str]:
+    """Return the names of the formats in which a copy that broke off can look whole."""
+    return frozenset(item.name for item in formats.FORMATS if item.supported and item.open_ended)
+
+
 def finish_runs(runs: Sequence[Run], judgement: Judgement, tools: Tools) -> None:
-    """Record the verdicts, the space there is now, and the end of each run."""
+    """Record the verdicts and the end of each run."""
     for run in runs:
         repository_id = run.scope.repository.id
         tools.ledger.save_verdicts(repository_id, judgement, tools.clock())
-        record_space(run, tools)
         tools.ledger.end_run(
             run.run_id,
             tools.clock(),
@@ -433,6 +444,46 @@ def record_space(run: Run, tools: Tools) -> None:
         tools.clock(),
     )
     tools.ledger.save_space(row)
+    if left_in(space) <= a_piece(space):
+        tools.ledger.mark_cramped(row.repository_id, written_last(run, a_piece(space)))
+
+
+def left_in(space: Space) -> int:
+    """Return how much may still be written, by the file system or a quota."""
+    if space.quota_bytes is None or space.quota_used_bytes is None:
+        return space.available_bytes
+    return min(space.available_bytes, space.quota_bytes - space.quota_used_bytes)
+
+
+def a_piece(space: Space) -> int:
+    """Return how much a writer wants at once, at most: with less left it has no room."""
+    return min(CRAMPED_BYTES_MAX, int(space.total_bytes * CRAMPED_SHARE_MAX))
+
+
+def written_last(run: Run, left_bytes: int) -> list[str]:
+    """Return the files that were new or changed, and written when the room came to its end.
+
+    Behind a file for which there was room others follow that take some: what came later by more
+    than writers side by side are apart is counted.
+    """
+    fresh = [seen for seen in run.chosen if is_news(seen, run.known.get(seen.path))]
+    fresh.sort(key=lambda seen: seen.stamps.mtime_ns, reverse=True)
+    apart_ns = int(CRAMPED_APART.total_seconds() * 1e9)
+    found = []
+    later_bytes = place = 0
+    for seen in fresh:
+        while fresh[place].stamps.mtime_ns > seen.stamps.mtime_ns + apart_ns:
+            later_bytes += fresh[place].stamps.allocated_bytes or 0
+            place += 1
+        if later_bytes > left_bytes:
+            break
+        found.append(seen.path)
+    return found
+
+
+def is_news(seen: Seen, known: KnownFile | None) -> bool:
+    """Whether a file is new, or was written to since it was last read."""
+    return known is None or not known.stamps.same_content(seen.stamps)
 
 
 def notes_of(run: Run) -> Iterator[str]:

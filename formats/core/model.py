@@ -324,6 +324,7 @@ class Format:
     extents: Callable[[Source, Sequence[Inspection]], Iterator[ExtentBatch]]
     conclude: Callable[[Sequence[Part]], tuple[Evidence, ...]]
     supported: bool = True
+    open_ended: bool = False
     first_bytes: frozenset[int] | None = None
 
 

@@ -69,6 +69,7 @@ FORMAT = Format(
     ),
     revision=1,
     write_model=WriteModel.REWRITTEN,
+    open_ended=True,
     integrity=(
         "No checksums, so no byte is vouched for. Map and refcounts are compared in full; "
         "compressed clusters are decoded, which finds some damage inside them. A changed byte in "

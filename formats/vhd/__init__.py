@@ -288,6 +288,7 @@ FORMAT = Format(
     ),
     revision=1,
     write_model=WriteModel.REWRITTEN,
+    open_ended=True,
     integrity=(
         "Checksums of both footers and of the header; the table of blocks is checked for sense "
         "(places, overlaps, lost blocks, the file's length); data has no checksum."

@@ -272,6 +272,7 @@ FORMAT = Format(
     ),
     revision=1,
     write_model=WriteModel.REWRITTEN,
+    open_ended=True,
     integrity=(
         "CRC-32C of headers, region tables and log; metadata and the table of blocks are checked "
         "for sense (places, overlaps, states, the file's length); data has no checksum."

@@ -1,6 +1,7 @@
 """``bakproof forecast``: whether the next backups will fit."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -9,12 +10,8 @@ from scanner.cli.calendar import chosen
 from scanner.cli.options import World, config_option, json_option, ledger_option
 from scanner.cli.printing import write_rendered, write_struct
 from scanner.cli.reports import ledger_report
-from scanner.expectations import Expectations
 from scanner.judge.advice import Severity
-from scanner.judge.forecast import forecast_advice, forecasts
-from scanner.judge.room import Ground, ground_of
-from scanner.judge.source_model import Source
-from scanner.judge.together import together
+from scanner.judge.forecast import forecast_advice
 from scanner.ledger.store import Ledger
 from scanner.outlets import forecast as outlet
 from scanner.outlets import text
@@ -44,10 +41,9 @@ def forecast_command(
     expectations = world.expectations(config_path)
     with Ledger.open(world.ledger_place(ledger_path), world.clock, create=False) as ledger:
         report = ledger_report(world, ledger, expectations=expectations)
-        every = [one.source for one in report.outlook.sources]
-        ground = ground_in(ledger, report, every, expectations)
+    every = [one.source for one in report.outlook.sources]
     meant = every if source is None else chosen(every, source)
-    shown = forecast_report(report, ground, every, meant)
+    shown = forecast_report(report, {one.id for one in meant})
     if as_json:
         write_struct(outlet.forecasts_out(shown))
     else:
@@ -55,37 +51,22 @@ def forecast_command(
     return exit_code(shown)
 
 
-def ground_in(
-    ledger: Ledger,
-    report: Report,
-    every: list[Source],
-    expectations: Expectations,
-) -> Ground:
-    """Return what the sources lie on, as the ledger knows it."""
-    repositories = ledger.repositories()
-    numbers = [row.id for row in repositories]
-    files, spaces = ledger.files(numbers), ledger.spaces(numbers)
-    return ground_of(every, repositories, files, spaces, expectations, report.now, report.zone)
-
-
-def forecast_report(
-    report: Report, ground: Ground, every: list[Source], meant: list[Source]
-) -> outlet.ForecastReport:
-    """Return the forecasts of the sources that are meant; what shares a room needs all of them."""
-    found = [(one, forecasts(one, ground)) for one in every]
-    wanted = {one.id for one in meant}
+def forecast_report(report: Report, meant: Collection[str]) -> outlet.ForecastReport:
+    """Return the forecasts of the sources that are meant, by id, and of what they share."""
     return outlet.ForecastReport(
         sources=tuple(
-            outlet.SourceForecast(one, items, tuple(forecast_advice(one, items)))
-            for one, items in found
-            if one.id in wanted
+            outlet.SourceForecast(
+                one.source, one.forecasts, tuple(forecast_advice(one.source, one.forecasts))
+            )
+            for one in report.outlook.sources
+            if one.source.id in meant
         ),
         together=tuple(
-            item for item in together(found, ground) if wanted.intersection(item.sources)
+            item for item in report.outlook.together if not set(meant).isdisjoint(item.sources)
         ),
         accepted=frozenset(row.finding_id for row in report.acknowledgements),
         now=report.now,
-        zone=ground.zone,
+        zone=report.zone,
     )
 
 

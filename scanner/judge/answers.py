@@ -49,13 +49,8 @@ def answer(
     source: Source,
     images: Mapping[int, JudgedImage],
     advice: Sequence[Advice],
-    pressing: str | None = None,
 ) -> Answer:
-    """Return the answer for a source.
-
-    ``advice`` is what the rules say of it. ``pressing`` is what must be done before any new backup
-    can succeed, as when there is no room for one.
-    """
+    """Return the answer for a source; ``advice`` is what the rules say of it."""
     newest, last = source.newest, source.last
     after = [point for point in source.points if not point.usable and later(point, newest)]
     failing = last if last is not None and not last.usable else None
@@ -67,7 +62,7 @@ def answer(
         failing,
         len(after),
         wrong(failing, images, warnings, source),
-        pressing or first(failing, images, warnings, source),
+        first(failing, images, warnings, source),
     )
 
 
@@ -107,7 +102,12 @@ def wrong(
         said.append(failure(failing, images))
     elif source.newest is not None and source.newest.ruling.verdict is not Verdict.SOUND:
         said.append(failure(source.newest, images))
-    said += [item.text for item in warnings]
+    telling = [item for item in warnings if item.rule not in IMPLIED or source.newest is not None]
+    telling.sort(key=lambda item: item.rule not in PRESSING)
+    said += [item.text for item in telling[:WARNINGS_TOLD_MAX]]
+    more = len(telling) - WARNINGS_TOLD_MAX
+    if more > 0:
+        said.append(f"{more} more warning{'' if more == 1 else 's'} below")
     return "; ".join(said) or None
 
 
@@ -130,19 +130,21 @@ def first(
     warnings: Sequence[Advice],
     source: Source,
 ) -> str | None:
-    """Say what to do first."""
+    """Say what to do first: make room, without which no new backup can come; then the rest."""
+    for item in warnings:
+        if item.rule in PRESSING:
+            return ADVICE_STEPS[item.rule]
     point = failing or source.newest
-    if point is None:
+    if point is None and not warnings:
         return "find out why no backup of it arrives"
-    decider = images.get(point.deciding_key, images[point.key])
-    step = STEPS.get(point.ruling.rule)
-    if step is not None:
-        return step(decider)
-    return LOOK_INTO if warnings else None
+    step = None if point is None else STEPS.get(point.ruling.rule)
+    if point is not None and step is not None:
+        return step(images.get(point.deciding_key, images[point.key]))
+    steps = (ADVICE_STEPS.get(item.rule, f"look into {item.rule}") for item in warnings)
+    return next(steps, None)
 
 
 MEANINGS: Mapping[str, str] = rule_meanings()
-LOOK_INTO = "look into the warning"
 
 
 def named(image: JudgedImage) -> str:
@@ -176,6 +178,7 @@ STEPS: Mapping[str, Callable[[JudgedImage], str]] = {
     "bug": lambda image: f"report what `bakproof explain {image.path}` prints",
     "refused": lambda image: f"let this program read {named(image)}",
     "misnamed": lambda image: f"see what {named(image)} is: it is not what its name says",
+    "no-room": lambda _image: f"make room, then {NEW_FULL}",
     "doubtful": lambda image: f"try a restore: {named(image)} alone cannot tell",
     "not-judgeable": lambda image: f"try a restore: {named(image)} cannot be judged from outside",
     "nothing-proven": lambda image: f"try a restore: nothing in {named(image)} can be proven",
@@ -184,3 +187,33 @@ STEPS: Mapping[str, Callable[[JudgedImage], str]] = {
     "parent-cycle": lambda _image: NEW_FULL,
 }
 """What to do first about the rule that decided."""
+
+IMPLIED = frozenset({"source.rpo"})
+"""Rules that say no more than that nothing restores."""
+
+WARNINGS_TOLD_MAX = 1
+"""Warnings in the line of a source; all of them are listed with the others."""
+
+PRESSING = frozenset({"forecast.cannot-fit", "forecast.will-not-fit"})
+
+ADVICE_STEPS: Mapping[str, str] = {
+    "forecast.cannot-fit": "allot more room: the next full backup cannot fit",
+    "forecast.will-not-fit": "make room before the next full backup",
+    "source.missing": "see whether its backup job was ever set up, and where it writes to",
+    "source.gone": "see who removed its backups, and start a new full backup",
+    "source.rpo": "see why its backup job brings nothing newer",
+    "source.late": "see why its backup job did not run",
+    "source.overdue": "see why its backup job does not run any more",
+    "source.rto": "keep fewer images in a chain, or a copy on a faster disk",
+    "source.undeclared": "declare it in the configuration, or remove its backups",
+    "machine.no-database": "set up a backup of the database itself",
+    "fit.partial": "see whether the backup job reaches all of its source",
+    "fit.smaller-than-usual": "see whether the backup job still reaches all of its source",
+    "fit.larger-than-usual": "see what changed so much at once, before old backups are removed",
+    "fit.source-shrank": "see whether the source itself lost data, or another disk is backed up",
+    "sql.log-backups-missing": "set up log backups, or the simple recovery model",
+    "sql.full-too-old": f"{NEW_FULL}, and see why none came",
+    "sql.stored-too-little": f"try a restore, then {NEW_FULL}",
+    "sql.only-copy-only": "take a full backup without COPY_ONLY",
+}
+"""What to do first about a warning."""

@@ -17,6 +17,9 @@ RETRY_SHARE = 0.1
 GAPS_MAX = 40
 """Only so many of the newest gaps make a habit."""
 
+LONE_GAP_MAX = timedelta(days=62)
+"""Two backups further apart than this are two occasions, and no habit."""
+
 ALL_KINDS_FACTOR = 1.5
 """A schedule that comes round nearly as often as backups of any kind is of all of them."""
 
@@ -53,8 +56,10 @@ def of_all_kinds(gap: timedelta, sizes: Sequence[Sized]) -> bool:
 
 
 def habit(times: Iterable[datetime]) -> timedelta | None:
-    """Return the usual time between backups; None with fewer than two."""
+    """Return the usual time between backups; None where there is none yet."""
     gaps = [after - before for before, after in pairwise(occasions(times))]
+    if len(gaps) == 1 and gaps[0] > LONE_GAP_MAX:
+        return None
     return timedelta(seconds=median(gap.total_seconds() for gap in gaps)) if gaps else None
 
 

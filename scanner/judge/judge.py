@@ -22,6 +22,7 @@ from scanner.judge.model import (
     Ruling,
     Verdict,
 )
+from scanner.judge.no_room import no_room
 from scanner.judge.parents import find_parents, index_cases
 from scanner.judge.paths import along_paths
 from scanner.judge.proof import proof_of
@@ -49,10 +50,14 @@ unless its name calls it a backup."""
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What the judge must know of formats: which are read, and how backups are usually named."""
+    """What the judge must know of formats: which are read, and how backups are usually named.
+
+    In those that are ``open_ended`` a copy that broke off can look whole.
+    """
 
     supported: frozenset[str]
     suffixes: frozenset[str]
+    open_ended: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,8 @@ def judge(
     for case in everything:
         links, missing = find_parents(case, index, shelf)
         named = by_name.get(case.key, NOTHING)
-        alone[case.key] = judged_alone(
-            case, (*links, *named.links), (*missing, *named.missing), terms
-        )
+        missing += named.missing + no_room(case, vocabulary.open_ended, shelf)
+        alone[case.key] = judged_alone(case, (*links, *named.links), missing, terms)
     own = {key: one.ruling for key, one in alone.items()}
     by_key = {case.key: case for case in everything}
     for key, linked in link_backups(everything, own, shelf):

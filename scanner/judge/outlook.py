@@ -13,13 +13,18 @@ from scanner.judge.answers import Answer, answer
 from scanner.judge.chain_advice import chain_advice
 from scanner.judge.databases import databases
 from scanner.judge.expected import expected_advice, terms_of
+from scanner.judge.fit import newest_fits
+from scanner.judge.fit_advice import fit_advice
+from scanner.judge.forecast import Forecast, forecast_advice, forecasts
 from scanner.judge.layers import machine_advice
 from scanner.judge.lsn import judged_sets
 from scanner.judge.model import JudgedImage
 from scanner.judge.pace import restore_seconds
 from scanner.judge.points import is_there
+from scanner.judge.room import ground_of
 from scanner.judge.source_model import Source
 from scanner.judge.sources import Matter, sources
+from scanner.judge.together import Together, together
 from scanner.ledger.rows import FileRow, HistoryRow, RepositoryRow, RunRow, SpaceRow
 
 
@@ -48,14 +53,16 @@ class SourceOutlook:
     source: Source
     answer: Answer
     restore_seconds: float | None
+    forecasts: tuple[Forecast, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """All sources, and what is to be said of them."""
+    """All sources, what is to be said of them, and what their next fulls need together."""
 
     sources: tuple[SourceOutlook, ...]
     advice: tuple[Advice, ...]
+    together: tuple[Together, ...] = ()
 
 
 NOTHING = Outlook((), ())
@@ -74,16 +81,40 @@ def outlook(known: Known, now: datetime, acknowledged: frozenset[str] = frozense
     every = sources(matter, logged)
     terms = terms_of(every, known.runs, known.expectations, now, known.zone)
     of_machines = by_source(machine_advice(every, known.expectations, now, known.zone))
+    ground = ground_of(
+        every,
+        known.repositories,
+        known.files,
+        known.spaces,
+        known.expectations,
+        now,
+        known.zone,
+    )
     for source in every:
+        coming = forecasts(source, ground)
         said = [*of_databases.get(source.database or "", ()), *of_machines.get(source.name, ())]
         said += advice_on(source, images)
         said += expected_advice(source, terms, said)
+        said += forecast_advice(source, coming)
+        said += unsaid(fit_advice(source, newest_fits(source)), said)
         pressing = [item for item in said if item.id not in acknowledged]
         newest, rate = source.newest, terms.bytes_per_second
         seconds = None if newest is None else restore_seconds(newest, rate)
-        found.append(SourceOutlook(source, answer(source, images, pressing), seconds))
+        stands = answer(source, images, pressing)
+        found.append(SourceOutlook(source, stands, seconds, coming))
         advice.extend(said)
-    return Outlook(tuple(found), tuple(advice))
+    shared = together([(one.source, one.forecasts) for one in found], ground)
+    return Outlook(tuple(found), tuple(advice), shared)
+
+
+SAID_BY_OTHERS: Mapping[str, str] = {"fit.partial": "sql.stored-too-little"}
+"""Rules that have nothing to add where another one speaks."""
+
+
+def unsaid(advice: Iterable[Advice], said: Sequence[Advice]) -> Iterator[Advice]:
+    """Yield advice that no other rule has given already."""
+    rules = {item.rule for item in said}
+    yield from (item for item in advice if SAID_BY_OTHERS.get(item.rule) not in rules)
 
 
 def by_source(advice: Iterable[Advice]) -> dict[str, list[Advice]]:

@@ -173,6 +173,11 @@ def misnamed(case: Case, _settle: timedelta) -> Finding | None:
     return named(case, "generic.name")
 
 
+def written_without_room(case: Case, _settle: timedelta) -> Finding | None:
+    """No room was left right after it was written, and its format has no end that would tell."""
+    return named(case, "storage.space.left")
+
+
 def not_judgeable(case: Case, _settle: timedelta) -> Finding | None:
     """Encrypted, a closed format, or a variant this version does not read."""
     return (
@@ -247,6 +252,7 @@ RULES: tuple[Rule, ...] = (
     Rule("refused", Verdict.UNPROVEN, refused, "the file could not be read"),
     Rule("not-read", Verdict.UNPROVEN, not_read, "not every byte was read yet"),
     Rule("misnamed", Verdict.UNPROVEN, misnamed, "not what its name says: perhaps cut short"),
+    Rule("no-room", Verdict.UNPROVEN, written_without_room, "the disk was full: perhaps cut short"),
     Rule("doubtful", Verdict.UNPROVEN, doubtful, "harmless or fatal, the file does not tell"),
     Rule("not-judgeable", Verdict.UNPROVEN, not_judgeable, "locked, or not supported yet"),
     Rule("nothing-proven", Verdict.UNPROVEN, nothing_proven, "nothing speaks for the file"),

@@ -36,8 +36,21 @@ def together(
 ) -> tuple[Together, ...]:
     """Return what the next fulls of each room need together, where there are several."""
     fulls = [(source, item) for source, items in found for item in items if counts(item, ground)]
-    sums = (summed(numbers, said, fulls, ground) for numbers, said in rooms(ground))
-    return tuple(item for item in sums if item is not None)
+    tightest_of: dict[tuple[str, ...], Together] = {}
+    for numbers, said in rooms(ground):
+        item = summed(numbers, said, fulls, ground)
+        if item is None:
+            continue
+        known = tightest_of.get(item.sources)
+        # An allotment and the file system it lies on hold the same fulls: the tighter one counts.
+        if known is None or free(item) < free(known):
+            tightest_of[item.sources] = item
+    return tuple(tightest_of.values())
+
+
+def free(item: Together) -> int:
+    """Return what is left of a room."""
+    return item.room.free_bytes or 0
 
 
 def counts(item: Forecast, ground: Ground) -> bool:

@@ -159,6 +159,20 @@ def see(
     )
 
 
+def mark_cramped(db: sqlite3.Connection, repository_id: int, paths: Iterable[str]) -> None:
+    """Remember which content may have ended because there was no room for more."""
+    places = [(repository_id, to_text(path)) for path in paths]
+    db.executemany(
+        "UPDATE files SET cramped_mtime_ns = mtime_ns WHERE repository_id = ? AND path = ?", places
+    )
+    # What it measured is nothing to compare others with.
+    db.executemany(
+        "UPDATE history SET complete = 0 WHERE id IN (SELECT max(id) FROM history"
+        " WHERE repository_id = ? AND path = ? GROUP BY image_index)",
+        places,
+    )
+
+
 def miss(
     db: sqlite3.Connection,
     repository_id: int,

@@ -59,9 +59,12 @@ def write_file(db: sqlite3.Connection, file_id: int, result: FileResult, *, refu
     since_us = to_us(decision.taken_at) if decision is not None and confirmed else None
     db.execute(
         "UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, allocated_bytes = ?,"
+        " cramped_mtime_ns = CASE WHEN size = ? AND mtime_ns = ? THEN cramped_mtime_ns END,"
         " state = ?, bytes_read = ?, traceback = ? WHERE id = ?",
         (
             *stamp_columns(result.stamps),
+            result.stamps.size,
+            result.stamps.mtime_ns,
             result.state,
             result.bytes_read,
             maybe_text(result.traceback),

@@ -42,7 +42,8 @@ REMEMBER = f"""
     SELECT f.repository_id, f.path, i.image_index, :seen_us, f.format, i.kind, i.source,
         json_extract(i.piece, '$.number'), json_extract(i.piece, '$.count'), i.created_us,
         i.created_zone, f.mtime_ns, i.source_bytes, i.used_bytes, i.payload_bytes,
-        i.needed_bytes, i.seen_nonzero_bytes, f.size, i.complete
+        i.needed_bytes, i.seen_nonzero_bytes, f.size,
+        i.complete AND f.cramped_mtime_ns IS NOT f.mtime_ns
     FROM images i JOIN files f ON f.id = i.file_id
         LEFT JOIN history h ON h.id = (
             SELECT max(id) FROM history
@@ -51,7 +52,8 @@ REMEMBER = f"""
     WHERE i.file_id = :file_id AND (
         h.id IS NULL OR h.mtime_ns <> f.mtime_ns OR h.file_bytes <> f.size
         OR h.created_us IS NOT i.created_us OR h.payload_bytes IS NOT i.payload_bytes
-        OR h.used_bytes IS NOT i.used_bytes OR h.complete <> i.complete
+        OR h.used_bytes IS NOT i.used_bytes
+        OR h.complete <> (i.complete AND f.cramped_mtime_ns IS NOT f.mtime_ns)
         OR h.nonzero_bytes IS NOT i.seen_nonzero_bytes)
 """  # noqa: S608 - names from above
 FORGET = """

@@ -13,7 +13,7 @@ def files(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[FileRo
     rows = db.execute(
         "SELECT id, repository_id, path, size, allocated_bytes, mtime_ns, state, format,"
         " format_revision, read_us, unchanged_since_us, bytes_read, first_seen_us, seen_us,"
-        " rewritten_us"
+        " rewritten_us, cramped_mtime_ns IS mtime_ns"
         " FROM files WHERE repository_id IN (SELECT value FROM json_each(?))"
         " ORDER BY repository_id, path",
         (to_json(repository_ids),),
@@ -35,6 +35,7 @@ def files(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[FileRo
             from_us(first_seen_us),
             from_us(seen_us),
             maybe_time(rewritten_us),
+            bool(cramped),
         )
         for (
             number,
@@ -52,6 +53,7 @@ def files(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[FileRo
             first_seen_us,
             seen_us,
             rewritten_us,
+            cramped,
         ) in rows
     )
 

@@ -38,7 +38,8 @@ class FileRow:
 
     ``read_at`` is when the oldest byte of the last complete reading was read, ``unchanged_since``
     when the baseline it equals was first taken, ``rewritten_at`` when a reading last found that
-    proven bytes had been written over. ``seen_at`` is the last survey that found it (for
+    proven bytes had been written over. ``cramped`` says that no room was left on its file system
+    right after it was last written. ``seen_at`` is the last survey that found it (for
     a gone file: the last that found it while it was there). ``format`` None means no known format.
     """
 
@@ -57,6 +58,7 @@ class FileRow:
     first_seen_at: datetime
     seen_at: datetime
     rewritten_at: datetime | None = None
+    cramped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,7 @@ def m0001_tables(database: Database) -> None:
 
 HISTORY_AND_SPACE = """
 ALTER TABLE files ADD COLUMN rewritten_us INTEGER;  -- when proven bytes were last found replaced
+ALTER TABLE files ADD COLUMN cramped_mtime_ns INTEGER;  -- of the content that ended with the room
 
 CREATE TABLE history (                  -- what images measured, kept when they are gone
     id INTEGER PRIMARY KEY,

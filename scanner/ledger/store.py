@@ -353,6 +353,14 @@ class Ledger:
         with self._writing() as db:
             history.write_space(db, space)
 
+    def mark_cramped(self, repository_id: int, paths: Iterable[str]) -> None:
+        """Write that no room was left right after these files were last written.
+
+        It holds for their present content, however much room there will be.
+        """
+        with self._writing() as db:
+            files.mark_cramped(db, repository_id, paths)
+
     def spaces(self, repository_ids: Sequence[int]) -> tuple[SpaceRow, ...]:
         """Return the space of some repositories, as far as it was measured."""
         with self._reading() as db:

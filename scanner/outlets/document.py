@@ -10,11 +10,14 @@ import msgspec
 
 from formats.core.model import Bearing, Position
 from scanner.judge.advice import Advice
+from scanner.judge.fit import Fit, fits
 from scanner.judge.model import Chain, JudgedImage, JudgedOther, Proof, Verdict
 from scanner.judge.outlook import SourceOutlook
 from scanner.judge.source_model import RestorePoint
 from scanner.ledger.rows import EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets import wording
+from scanner.outlets.fit import fit_out
+from scanner.outlets.forecast import forecast_out
 from scanner.outlets.report import (
     Index,
     Report,
@@ -284,6 +287,11 @@ def summary_out(report: Report) -> SummaryOut:
 def source_out(known: Index, one: SourceOutlook) -> SourceOut:
     """Return one source and how it stands."""
     source, found = one.source, one.answer
+    fitting = fits(source)
+
+    def told(point: RestorePoint | None) -> PointOut | None:
+        return None if point is None else point_out(known, point, fitting.get(point.key))
+
     return SourceOut(
         id=source.id,
         name=wording.encodable(source.name),
@@ -291,18 +299,20 @@ def source_out(known: Index, one: SourceOutlook) -> SourceOut:
         machine=_text(source.machine),
         declared=None if source.declared is None else source.declared.name,
         state=found.state.word,
-        restorable=None if found.newest is None else point_out(known, found.newest),
-        oldest=None if source.oldest is None else point_out(known, source.oldest),
-        failing=None if found.failing is None else point_out(known, found.failing),
+        restorable=told(found.newest),
+        oldest=told(source.oldest),
+        failing=told(found.failing),
         failed=found.failed,
         wrong=_text(found.wrong),
         first=_text(found.first),
-        points=tuple(point_out(known, point) for point in source.points),
+        points=tuple(point_out(known, point, fitting.get(point.key)) for point in source.points),
         spans=tuple(SpanOut(begin=span.begin, end=span.end) for span in source.spans),
+        forecasts=tuple(forecast_out(item) for item in one.forecasts),
+        restore_seconds=one.restore_seconds,
     )
 
 
-def point_out(known: Index, point: RestorePoint) -> PointOut:
+def point_out(known: Index, point: RestorePoint, fit: Fit | None) -> PointOut:
     """Return one restore point; its image may lie outside what the report is about."""
     return PointOut(
         key=point.key,
@@ -316,6 +326,7 @@ def point_out(known: Index, point: RestorePoint) -> PointOut:
         restore_bytes=point.restore_bytes,
         by_name=point.by_name,
         proof=wording.proof(point.proof, known.report.now),
+        fit=fit_out(fit),
     )
 
 

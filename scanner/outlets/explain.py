@@ -10,6 +10,7 @@ from formats.core.model import Evidence, Outcome
 from scanner.judge.model import JudgedImage, JudgedOther, Judgement
 from scanner.ledger.rows import EvidenceRow, FileRow, KnownFile, RepositoryRow
 from scanner.outlets import document, wording
+from scanner.outlets.fit import FitOut, fit_lines, fit_of, fit_out
 from scanner.outlets.radius import LossOut, loss_lines, losses_out
 from scanner.outlets.report import Index, Report, findings, index
 from scanner.outlets.shapes import VERSION, ImageOut, OtherOut
@@ -70,6 +71,7 @@ class ExplainedImageOut(msgspec.Struct, frozen=True, kw_only=True):
     image: ImageOut
     checks: tuple[CheckOut, ...]
     not_proven: tuple[str, ...]
+    fit: FitOut | None
 
 
 class HardLinkedOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +143,7 @@ def explanation_out(report: Report, subjects: Subjects, background: Background) 
                 image=document.image_out(known, image),
                 checks=tuple(checks_out(known, image)),
                 not_proven=tuple(not_proven(known, image)),
+                fit=fit_out(fit_of(report, image)),
             )
             for image in document.in_order(subjects.images)
         ),
@@ -202,6 +205,7 @@ def explain_image(known: Index, image: JudgedImage) -> Iterator[str]:
     yield from section("What it is", identity_lines(known, image))
     yield from section("What it needs", parent_lines(known, image))
     yield from section("Sizes", size_lines(image))
+    yield from section("Source fit", fit_lines(fit_of(known.report, image)))
     yield from section("Checks", check_lines(known, image))
     yield from section("Not proven", not_proven(known, image))
     yield from section("When", proof_lines(image))

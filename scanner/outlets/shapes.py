@@ -9,6 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from scanner.outlets.fit import FitOut
+from scanner.outlets.forecast import ForecastOut
+
 VERSION = 1
 
 
@@ -192,7 +195,8 @@ class PointOut(msgspec.Struct, frozen=True, kw_only=True):
     """A time a source can go back to: the image ``key``, and the ``steps`` images it needs.
 
     ``verdict`` is the worst along the way, decided by ``deciding``. ``dated_by`` says who told the
-    time: ``format``, ``name`` or ``file``. ``restore_bytes`` is what a restore has to read.
+    time: ``format``, ``name`` or ``file``. ``restore_bytes`` is what a restore has to read, ``fit``
+    how the image fits its source.
     """
 
     key: int
@@ -206,6 +210,7 @@ class PointOut(msgspec.Struct, frozen=True, kw_only=True):
     restore_bytes: int
     by_name: bool
     proof: str
+    fit: FitOut | None
 
 
 class SpanOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +226,7 @@ class SourceOut(msgspec.Struct, frozen=True, kw_only=True):
     ``state`` is ``restorable``, ``attention`` (it restores, and something is to be looked into),
     ``behind`` (only an older backup restores), ``unproven`` or ``lost``. ``restorable`` is the
     newest point that is proven to restore, ``failing`` the newest backup where that one does not.
+    ``restore_seconds`` is how long reading all it needs takes at least, at the measured pace.
     """
 
     id: str
@@ -237,6 +243,8 @@ class SourceOut(msgspec.Struct, frozen=True, kw_only=True):
     first: str | None
     points: tuple[PointOut, ...]
     spans: tuple[SpanOut, ...]
+    forecasts: tuple[ForecastOut, ...]
+    restore_seconds: float | None
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,8 +3,9 @@
 import pytest
 
 from formats.core.model import Outcome
+from scanner.judge import advice, expected, fit_advice, forecast
 from scanner.judge.advice import Severity
-from scanner.judge.answers import MEANINGS, STEPS, Answer, State, answer
+from scanner.judge.answers import ADVICE_STEPS, MEANINGS, STEPS, Answer, State, answer
 from scanner.judge.model import Verdict
 from scanner.judge.rules import RULES
 from scanner.judge.source_advice import said
@@ -12,12 +13,22 @@ from scanner.results import FileState
 from tests.scanner.judge.outlooks import one
 from tests.scanner.judge.rows import GOOD, SEEN, Rows, bad, named
 
+ADVICE_ONLY = {
+    "sql.base-missing",
+    "sql.no-checksum",
+    "sql.version-untested",
+    "source.learning",
+    "forecast.tight",
+}
+TABLES = (advice.RULES, expected.RULES, fit_advice.RULES, tuple(forecast.RULES.values()))
+WARNS = {rule.name for table in TABLES for rule in table} - ADVICE_ONLY | {"machine.no-database"}
 
-def answered(rows: Rows, *warnings: str, pressing: str | None = None) -> Answer:
+
+def answered(rows: Rows, *warnings: str) -> Answer:
     source = one(rows)
     images = {image.key: image for image in rows.judged().images}
-    advice = [said(source, "test.rule", Severity.WARNING, text) for text in warnings]
-    return answer(source, images, advice, pressing)
+    every = [said(source, rule, Severity.WARNING, "it is old") for rule in warnings]
+    return answer(source, images, every)
 
 
 def weeks(*evidence: object) -> Rows:
@@ -93,13 +104,27 @@ def test_a_missing_parent_is_to_be_looked_for():
 
 
 def test_warnings_call_for_attention_and_do_not_hide_that_it_restores():
-    found = answered(weeks(None), "it is old")
+    found = answered(weeks(None), "source.late")
     assert (found.state, found.wrong) == (State.ATTENTION, "it is old")
+    assert found.first == "see why its backup job did not run"
 
 
-def test_what_presses_goes_first():
-    found = answered(weeks(bad(Outcome.TRUNCATED)), pressing="allot 800 GB")
-    assert found.first == "allot 800 GB"
+def test_a_rule_nobody_has_a_step_for_is_named():
+    assert answered(weeks(None), "new.rule").first == "look into new.rule"
+
+
+def test_room_goes_first_as_without_it_no_new_backup_can_come():
+    found = answered(weeks(bad(Outcome.TRUNCATED)), "source.late", "forecast.cannot-fit")
+    assert found.first == "allot more room: the next full backup cannot fit"
+
+
+@pytest.mark.parametrize("name", sorted(WARNS))
+def test_there_is_something_to_do_about_every_warning(name):
+    assert name in ADVICE_STEPS
+
+
+def test_there_are_no_steps_for_rules_that_do_not_exist():
+    assert set(ADVICE_STEPS) == WARNS
 
 
 def test_nothing_left_is_said_so():

@@ -7,7 +7,7 @@ import pytest
 
 from formats.core.model import Kind
 from scanner.expectations import SourceExpectation
-from scanner.judge.fit import fits
+from scanner.judge.fit import fits, newest_fits
 from scanner.judge.fit_advice import fit_advice
 from scanner.results import PayloadSeen
 from tests.scanner.judge.backed_up import DAY, DISK, NOW, WEEK, advised, backup, past
@@ -187,10 +187,27 @@ def test_only_the_newest_of_a_kind_that_is_not_empty_is_talked_about(sizes, rule
     assert list(advised(one(rows))) == rules
 
 
+def test_each_kind_has_a_newest_one():
+    rows = Rows()
+    rows.backup("vm/disk-2026-03-01.qcow2", kind=Kind.INCREMENTAL, created_at=NOW - WEEK)
+    for number, size in enumerate([400, 100]):
+        at = NOW + WEEK * number
+        rows.backup(
+            f"vm/disk-{at:%Y-%m-%d}.qcow2",
+            payload_bytes=size * GB,
+            used_bytes=400 * GB,
+            created_at=at,
+        )
+    source = one(rows)
+    assert list(advised(source)) == ["fit.partial"]
+    newest = {source.images[number].key for number in (0, 2)}
+    assert set(newest_fits(source)) == newest
+
+
 def test_a_first_week_of_backups_is_nothing_to_talk_about():
     few = past(400 * GB, 20 * GB, 700 * GB)
     declared = SourceExpectation("disk", match=("vm/**",), expected=500 * GB)
-    assert advised(backup(300 * GB, declared, history=few, source_bytes=900 * GB)) == {}
+    assert advised(backup(360 * GB, declared, history=few, source_bytes=900 * GB)) == {}
 
 
 def test_of_an_unknown_kind_nothing_is_unusual():

@@ -606,12 +606,13 @@ def test_fulls_that_fit_alone_may_not_fit_together():
     assert found.outcome is Prospect.FITS
 
 
-def test_an_allotment_of_a_repository_is_one_more_room():
-    found = all_of(three(), spaces=[space(4000 * GB)], allotment=1400 * GB)
-    assert [(item.room.by, item.outcome) for item in found] == [
-        (FILE_SYSTEM, Prospect.FITS),
-        (ALLOTMENT, Prospect.WONT),
-    ]
+@pytest.mark.parametrize(
+    ("free", "by", "outcome"),
+    [(4000 * GB, ALLOTMENT, Prospect.WONT), (50 * GB, FILE_SYSTEM, Prospect.WONT)],
+)
+def test_of_an_allotment_and_its_file_system_the_tighter_counts(free, by, outcome):
+    (found,) = all_of(three(), spaces=[space(4000 * GB, free)], allotment=1400 * GB)
+    assert (found.room.by, found.outcome) == (by, outcome)
 
 
 def test_repositories_of_one_file_system_share_it():

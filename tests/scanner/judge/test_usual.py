@@ -66,6 +66,7 @@ def test_the_size_of_the_only_monday_is_usual_on_mondays_alone():
     assert (START + DAY * 6).weekday() == MONDAY
     assert compared([*sizes[:9], 30 * GIB], DAY, INCREMENTAL)[-1] is LARGER
     assert compared([*sizes[:13], 30 * GIB], DAY, INCREMENTAL)[-1] is Compared.USUAL
+    assert compared([*sizes[:14], 30 * GIB], DAY, INCREMENTAL)[-1] is LARGER
 
 
 def test_growth_of_one_percent_a_week_is_usual_for_years():

@@ -116,6 +116,7 @@ def test_ledger_of_the_first_version_keeps_what_it_measured(ledger_path, clock):
         db.executescript(
             "DROP TABLE history; DROP TABLE spaces; DROP VIEW v_sources; DROP TABLE sources;"
             "ALTER TABLE files DROP COLUMN rewritten_us;"
+            "ALTER TABLE files DROP COLUMN cramped_mtime_ns;"
             "DELETE FROM _sqlite_migrations WHERE name = 'm0002_history';"
         )
     with Ledger.open(ledger_path, clock) as ledger:
