@@ -14,7 +14,7 @@ from scanner.config import SETTLE
 from scanner.expectations import Expectations
 from scanner.judge.judge import Vocabulary, judge
 from scanner.judge.model import Judgement
-from scanner.judge.outlook import Known, Outlook, outlook
+from scanner.judge.sources.outlook import Known, Outlook, outlook
 
 EXPLAINED = (
     "judge: every image alone, along its parents and logs, and the chains. outlook: sources,",

@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 
 from scanner.expectations import Expectations
 from scanner.judge.model import Judgement
-from scanner.judge.outlook import Known, Outlook, SourceOutlook, outlook
+from scanner.judge.sources.outlook import Known, Outlook, SourceOutlook, outlook
 from scanner.ledger.store import Ledger
 from scanner.scopes import Scope
 

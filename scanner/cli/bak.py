@@ -16,10 +16,10 @@ from scanner.config import PROBE_EDGE_BYTES, Settings
 from scanner.engine.storage import FileStorage
 from scanner.engine.work import Job, inspect
 from scanner.errors import NotThereError, UsageError
-from scanner.judge.databases import Database, causes, databases
-from scanner.judge.lsn import instant, judged_sets, ways
-from scanner.judge.lsn_links import SQL_SERVER
-from scanner.judge.plans import newest_plan, plan_at, time_ranges
+from scanner.judge.sqlserver.databases import Database, causes, databases
+from scanner.judge.sqlserver.links import SQL_SERVER
+from scanner.judge.sqlserver.lsn import instant, judged_sets, ways
+from scanner.judge.sqlserver.plans import newest_plan, plan_at, time_ranges
 from scanner.ledger.store import Ledger
 from scanner.outlets import bak_columns, bak_tables, restore_plan, text, wording
 from scanner.outlets.bak_columns import Facts, Rows

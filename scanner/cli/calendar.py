@@ -13,8 +13,8 @@ from scanner.cli.printing import write_rendered, write_struct
 from scanner.cli.reports import ledger_report
 from scanner.errors import UsageError
 from scanner.expectations.globs import name_glob
-from scanner.judge.calendar import calendar, gaps, local_day
-from scanner.judge.source_model import Source
+from scanner.judge.sources.calendar import calendar, gaps, local_day
+from scanner.judge.sources.model import Source
 from scanner.ledger.store import Ledger
 from scanner.outlets import calendar as outlet
 from scanner.outlets import text, wording

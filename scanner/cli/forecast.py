@@ -11,7 +11,7 @@ from scanner.cli.options import World, config_option, json_option, ledger_option
 from scanner.cli.printing import write_rendered, write_struct
 from scanner.cli.reports import ledger_report
 from scanner.judge.advice import Severity
-from scanner.judge.forecast import forecast_advice
+from scanner.judge.forecast.forecast import forecast_advice
 from scanner.ledger.store import Ledger
 from scanner.outlets import forecast as outlet
 from scanner.outlets import text

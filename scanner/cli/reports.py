@@ -10,7 +10,7 @@ from scanner.config import Settings
 from scanner.expectations import Expectations
 from scanner.judge.advice import Advice, Severity
 from scanner.judge.model import Judgement
-from scanner.judge.outlook import Outlook
+from scanner.judge.sources.outlook import Outlook
 from scanner.ledger.rows import RepositoryRow, RunRow
 from scanner.ledger.store import Ledger
 from scanner.outlets.exit_codes import Circumstances, ExitCode, FailOn, exit_code, exit_meaning

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from formats.core.model import Bearing, Kind
 from scanner.judge.cases import Case, Shelf, synthetic
 from scanner.judge.model import BY_GRAMMAR, ParentLink
-from scanner.judge.names import NameLink, NameReading, read_name, sequences
+from scanner.judge.names.reading import NameLink, NameReading, read_name, sequences
 from scanner.ledger.rows import EvidenceRow
 
 SEQUENCE = "chain.sequence.present"

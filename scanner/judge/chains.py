@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from scanner.judge.databases import Database, databases
-from scanner.judge.lsn import judged_sets
 from scanner.judge.model import Chain, JudgedImage, Verdict
+from scanner.judge.sqlserver.databases import Database, databases
+from scanner.judge.sqlserver.lsn import judged_sets
 
 
 def chains(judged: Sequence[JudgedImage]) -> Iterator[Chain]:

@@ -12,7 +12,6 @@ from formats.core.model import Bearing
 from scanner.judge.by_name import NOTHING, parents_by_name
 from scanner.judge.cases import Case, Shelf, cases, member_path, shelve
 from scanner.judge.chains import chains
-from scanner.judge.lsn_links import link_backups
 from scanner.judge.model import (
     JudgedImage,
     JudgedOther,
@@ -27,6 +26,7 @@ from scanner.judge.parents import find_parents, index_cases
 from scanner.judge.paths import along_paths
 from scanner.judge.proof import proof_of
 from scanner.judge.rules import judge_alone, touched_just_now
+from scanner.judge.sqlserver.links import link_backups
 from scanner.ledger.rows import EvidenceRow, FileRow, ImageRow, RepositoryRow
 from scanner.results import BUG_CHECK, FileState
 

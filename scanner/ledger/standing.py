@@ -3,7 +3,7 @@
 import sqlite3
 from datetime import datetime
 
-from scanner.judge.outlook import Outlook, SourceOutlook
+from scanner.judge.sources.outlook import Outlook, SourceOutlook
 from scanner.ledger.packing import maybe_text, to_text, to_us
 
 

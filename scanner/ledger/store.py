@@ -19,7 +19,7 @@ from typing import Self
 from formats.core.model import Evidence, Tally
 from scanner.clock import Clock
 from scanner.judge.model import Judgement
-from scanner.judge.outlook import Outlook
+from scanner.judge.sources.outlook import Outlook
 from scanner.ledger import (
     baselines,
     evidence,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from scanner.judge.lsn import lsn
+from scanner.judge.sqlserver.lsn import lsn
 
 Cell: TypeAlias = str | int | None
 Facts: TypeAlias = Mapping[str, object]

@@ -15,10 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from scanner.judge.calendar import Day, DayState, Gap, local_day, ordered
 from scanner.judge.model import Verdict
-from scanner.judge.points import needed_keys, path_to
-from scanner.judge.source_model import DatedBy, RestorePoint, Source, Span
+from scanner.judge.sources.calendar import Day, DayState, Gap, local_day, ordered
+from scanner.judge.sources.model import DatedBy, RestorePoint, Source, Span
+from scanner.judge.sources.points import needed_keys, path_to
 from scanner.outlets import wording
 from scanner.outlets.report import Index
 from scanner.outlets.text import STYLES, VERDICT_COLUMN

@@ -10,10 +10,10 @@ import msgspec
 
 from formats.core.model import Bearing, Position
 from scanner.judge.advice import Advice
-from scanner.judge.fit import Fit, fits
+from scanner.judge.fit.fit import Fit, fits
 from scanner.judge.model import Chain, JudgedImage, JudgedOther, Proof, Verdict
-from scanner.judge.outlook import SourceOutlook
-from scanner.judge.source_model import RestorePoint
+from scanner.judge.sources.model import RestorePoint
+from scanner.judge.sources.outlook import SourceOutlook
 from scanner.ledger.rows import EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets import wording
 from scanner.outlets.fit import fit_out

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from scanner.judge.fit import Fit, arithmetic, fits
+from scanner.judge.fit.fit import Fit, arithmetic, fits
 from scanner.judge.model import JudgedImage
 from scanner.outlets import wording
 from scanner.outlets.report import Report

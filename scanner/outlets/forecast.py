@@ -14,11 +14,11 @@ from rich.text import Text
 
 from scanner.judge import words
 from scanner.judge.advice import Advice
-from scanner.judge.fitting import Prospect
-from scanner.judge.forecast import Forecast
-from scanner.judge.room import Room
-from scanner.judge.source_model import Source
-from scanner.judge.together import Together
+from scanner.judge.forecast.fitting import Prospect
+from scanner.judge.forecast.forecast import Forecast
+from scanner.judge.forecast.room import Room
+from scanner.judge.forecast.together import Together
+from scanner.judge.sources.model import Source
 from scanner.outlets import text, wording
 
 STYLES: Mapping[Prospect, str] = {

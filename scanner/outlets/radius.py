@@ -7,8 +7,8 @@ from datetime import datetime
 import msgspec
 
 from scanner.judge.model import JudgedImage
-from scanner.judge.radius import Loss, dies_with, held_in
-from scanner.judge.source_model import RestorePoint
+from scanner.judge.sources.model import RestorePoint
+from scanner.judge.sources.radius import Loss, dies_with, held_in
 from scanner.outlets import wording
 from scanner.outlets.report import Index, Report
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from formats.core.model import Format
 from scanner.judge.advice import Advice
 from scanner.judge.model import JudgedImage, JudgedOther, Judgement, ParentLink, Verdict
-from scanner.judge.outlook import NOTHING, Outlook
+from scanner.judge.sources.outlook import NOTHING, Outlook
 from scanner.ledger.rows import AcknowledgementRow, EvidenceRow, FileRow, RepositoryRow
 from scanner.outlets.exit_codes import ExitCode
 

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import msgspec
 
-from scanner.judge.databases import Database, Missing
-from scanner.judge.lsn import BackupSet
 from scanner.judge.model import JudgedImage
-from scanner.judge.plans import Plan, TimeRange
+from scanner.judge.sqlserver.databases import Database, Missing
+from scanner.judge.sqlserver.lsn import BackupSet
+from scanner.judge.sqlserver.plans import Plan, TimeRange
 from scanner.ledger.rows import RepositoryRow
 from scanner.outlets import wording
 

@@ -7,9 +7,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scanner.judge.answers import Answer, State
-from scanner.judge.outlook import SourceOutlook
-from scanner.judge.source_model import RestorePoint
+from scanner.judge.sources.answers import Answer, State
+from scanner.judge.sources.model import RestorePoint
+from scanner.judge.sources.outlook import SourceOutlook
 from scanner.outlets import wording
 from scanner.outlets.report import Index, Report, index
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from formats.core.model import Kind
 from scanner.expectations import SourceExpectation
-from scanner.judge.fit import Fit, fits, newest_fits
-from scanner.judge.fit_advice import fit_advice
-from scanner.judge.source_model import Source
+from scanner.judge.fit.advice import fit_advice
+from scanner.judge.fit.fit import Fit, fits, newest_fits
+from scanner.judge.sources.model import Source
 from scanner.ledger.rows import HistoryRow
 from scanner.results import FileState, PayloadSeen
 from tests.scanner.judge.outlooks import measured, one

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from formats.core.model import Bearing, Evidence, Identity, Kind, Outcome, ParentRef, PieceOf
 from scanner.judge.judge import Vocabulary, judge
-from scanner.judge.lsn import BackupSet
 from scanner.judge.model import JudgedImage, Judgement, Verdict
+from scanner.judge.sqlserver.lsn import BackupSet
 from scanner.ledger.rows import EvidenceRow, FileRow, ImageRow, RepositoryRow
 from scanner.results import FileState, PayloadSeen
 

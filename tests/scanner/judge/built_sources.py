@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from formats.core.model import Kind
 from scanner.expectations import SourceExpectation
 from scanner.judge.model import JudgedImage, Proof, Ruling, Verdict
-from scanner.judge.source_model import (
+from scanner.judge.sources.model import (
     DatedBy,
     Measure,
     RestorePoint,

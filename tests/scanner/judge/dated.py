@@ -6,7 +6,8 @@ from datetime import UTC, datetime, tzinfo
 from formats.core.model import Kind
 from scanner.expectations import Expectations
 from scanner.judge.model import JudgedImage, Proof, Ruling, Verdict
-from scanner.judge.source_model import (
+from scanner.judge.sources.grouping import Matter, sources
+from scanner.judge.sources.model import (
     DatedBy,
     Measure,
     RestorePoint,
@@ -14,7 +15,6 @@ from scanner.judge.source_model import (
     SourceKind,
     Span,
 )
-from scanner.judge.sources import Matter, sources
 from scanner.ledger.rows import RepositoryRow
 
 NOTHING_PROVEN = Proof(None, None, None, None, 0, None)

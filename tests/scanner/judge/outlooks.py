@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from formats.core.model import Kind
 from scanner.expectations import Expectations, SourceExpectation
-from scanner.judge.source_model import Source
-from scanner.judge.sources import Matter, sources
+from scanner.judge.sources.grouping import Matter, sources
+from scanner.judge.sources.model import Source
 from scanner.ledger.rows import FileRow, HistoryRow, ImageRow
 from tests.scanner.judge.rows import OLD, REPOSITORIES, Rows
 

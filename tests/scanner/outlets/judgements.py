@@ -16,7 +16,7 @@ from scanner.judge.model import (
     Ruling,
     Verdict,
 )
-from scanner.judge.outlook import Known, Outlook, outlook
+from scanner.judge.sources.outlook import Known, Outlook, outlook
 from scanner.ledger.rows import (
     AcknowledgementRow,
     EvidenceRow,

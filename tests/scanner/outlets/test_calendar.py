@@ -12,9 +12,9 @@ import msgspec
 from rich.console import Console
 
 from formats.core.model import Bearing, Evidence, Kind, Outcome
-from scanner.judge.calendar import calendar, gaps, local_day
 from scanner.judge.model import Judgement
-from scanner.judge.source_model import Source
+from scanner.judge.sources.calendar import calendar, gaps, local_day
+from scanner.judge.sources.model import Source
 from scanner.outlets.calendar import (
     SYMBOLS,
     CalendarOut,

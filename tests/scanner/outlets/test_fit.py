@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import jsonschema
 import msgspec
 
-from scanner.judge.outlook import NOTHING, Outlook
-from scanner.judge.source_model import Source
+from scanner.judge.sources.model import Source
+from scanner.judge.sources.outlook import NOTHING, Outlook
 from scanner.outlets.document import encode
 from scanner.outlets.explain import Background, explain_text, explanation_out, find
 from scanner.outlets.fit import FitOut, fit_lines, fit_of, fit_out

@@ -10,9 +10,9 @@ import pytest
 
 from formats.core.model import Kind
 from scanner.expectations import Expectations, SourceExpectation
-from scanner.judge.forecast import forecast_advice, forecasts
-from scanner.judge.room import ground_of
-from scanner.judge.together import together
+from scanner.judge.forecast.forecast import forecast_advice, forecasts
+from scanner.judge.forecast.room import ground_of
+from scanner.judge.forecast.together import together
 from scanner.ledger.rows import RepositoryRow, SpaceRow
 from scanner.outlets.document import encode
 from scanner.outlets.forecast import (

@@ -9,7 +9,7 @@ import jsonschema
 import msgspec
 
 from scanner.judge.model import JudgedImage, Judgement, Verdict
-from scanner.judge.outlook import Outlook
+from scanner.judge.sources.outlook import Outlook
 from scanner.outlets.document import encode
 from scanner.outlets.explain import Background, explain_text, explanation_out, find
 from scanner.outlets.radius import LossOut, loss_lines, losses_out

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from rich.console import Group
 
-from scanner.judge.answers import State
 from scanner.judge.model import Judgement, Ruling, Verdict
+from scanner.judge.sources.answers import State
 from scanner.outlets.document import build
 from scanner.outlets.standing import ago, standing
 from scanner.outlets.text import as_lines, console

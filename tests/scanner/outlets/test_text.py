@@ -10,7 +10,7 @@ import pytest
 
 from formats.core.model import Evidence, Outcome
 from scanner.judge.model import JudgedOther, Judgement, Ruling, Verdict
-from scanner.judge.outlook import NOTHING
+from scanner.judge.sources.outlook import NOTHING
 from scanner.ledger.rows import RepositoryRow
 from scanner.outlets import text
 from scanner.outlets.exit_codes import ExitCode

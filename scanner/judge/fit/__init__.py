@@ -1,0 +1,1 @@
+"""Whether an image fits what it came from."""

@@ -1,0 +1,1 @@
+"""What a backup's file name says: the weakest source of knowledge."""
