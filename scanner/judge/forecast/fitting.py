@@ -26,6 +26,9 @@ from scanner.judge.sources.model import Source, SourceKind
 OVERWRITES_MIN = 2
 """So many fulls in a row that were written over an earlier one make a habit."""
 
+RETIRED_MIN = 2
+"""So many fulls that are gone make a retention."""
+
 CUT_SHARE = 0.9
 """A full that broke off when it had this share of all that is allotted could not have fitted; the
 rest are a file system's own structures and its reserve."""
@@ -55,7 +58,9 @@ class Copies:
     ``replaced_bytes`` is what the next full overwrites, ``unfinished_bytes`` what is left of fulls
     that broke off, ``oldest_bytes`` what the oldest whole one takes. ``written_bytes`` is what has
     been written already of a full that is being written, ``cut_bytes`` the largest that broke off.
-    ``doubted`` is whether the newest full is one of `ended_with_the_room`.
+    ``doubted`` is whether the newest full is one of `ended_with_the_room`. ``retiring_bytes`` is
+    what the oldest full takes where older ones were deleted: nobody knows whether that is done
+    before the next one is written, or after.
     """
 
     count: int
@@ -66,15 +71,22 @@ class Copies:
     written_bytes: int
     cut_bytes: int
     doubted: bool = False
+    retiring_bytes: int = 0
 
 
 def prospect(
-    size: Estimate, room: Room | None, given_bytes: int, written_bytes: int = 0, cut_bytes: int = 0
+    size: Estimate,
+    room: Room | None,
+    given_bytes: int,
+    written_bytes: int = 0,
+    cut_bytes: int = 0,
+    retiring_bytes: int = 0,
 ) -> Prospect:
     """Return whether a backup fits.
 
     ``given_bytes`` need not be free: they are overwritten, or (``written_bytes``) written already.
-    ``cut_bytes`` is what a full had stored that broke off.
+    ``cut_bytes`` is what a full had stored that broke off, ``retiring_bytes`` what a retention may
+    delete in time.
     """
     if room is None:
         return Prospect.UNKNOWN
@@ -84,8 +96,9 @@ def prospect(
         return Prospect.UNKNOWN
     # From the size of a source alone only that is sure which is needed in any case.
     sure = size.likely_bytes if size.founded else size.low_bytes
-    if sure > room.free_bytes - room.over_bytes + given_bytes:
-        return Prospect.WONT
+    left = room.free_bytes - room.over_bytes + given_bytes
+    if sure > left:
+        return Prospect.TIGHT if sure <= left + retiring_bytes else Prospect.WONT
     fits = size.high_bytes <= room.free_bytes - room.over_bytes + written_bytes
     return Prospect.FITS if fits else Prospect.TIGHT
 
@@ -130,17 +143,21 @@ def copies_of(source: Source, sizes: Sequence[Sized], now: datetime) -> Copies:
     }
     fulls = [item for item in sizes if item.kind is Kind.FULL]
     whole = [item for item in fulls if item.whole and item.key in room]
+    oldest = room[whole[0].key] if whole and whole[0].key is not None else 0
+    replaced = overwritten(fulls, room)
+    gone = sum(item.whole and item.key is None for item in fulls)
     broken = [item for item in fulls if not item.whole and item.key in room]
     begun = being_written(source, broken, now)
     cut = [room[item.key] for item in broken if item.key is not None and item not in begun]
     return Copies(
         count=len(whole),
         taken_bytes=sum(map(taken_by, living_files(source.images).values())),
-        oldest_bytes=room[whole[0].key] if whole and whole[0].key is not None else 0,
+        oldest_bytes=oldest,
         unfinished_bytes=sum(cut),
-        replaced_bytes=overwritten(fulls, room),
+        replaced_bytes=replaced,
         written_bytes=sum(room[item.key] for item in begun if item.key is not None),
         cut_bytes=max(cut, default=0),
+        retiring_bytes=oldest if gone >= RETIRED_MIN and not replaced else 0,
     )
 
 

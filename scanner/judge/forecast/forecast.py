@@ -95,9 +95,11 @@ def forecast(
     """Return one forecast; ``others`` is how many more sources share the file system."""
     if kind is not Kind.FULL:
         # These are written anew, beside everything.
-        copies = replace(copies, replaced_bytes=0, written_bytes=0, cut_bytes=0)
+        copies = replace(copies, replaced_bytes=0, written_bytes=0, cut_bytes=0, retiring_bytes=0)
     given = copies.replaced_bytes + copies.written_bytes
-    outcome = prospect(size, room, given, copies.written_bytes, copies.cut_bytes)
+    outcome = prospect(
+        size, room, given, copies.written_bytes, copies.cut_bytes, copies.retiring_bytes
+    )
     case = forecast_words.Case(size, due, copies, room, outcome, others)
     return Forecast(
         kind=kind,

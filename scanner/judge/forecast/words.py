@@ -134,4 +134,7 @@ def tight(case: Case) -> str:
         return f"fits only because it overwrites an old one ({over})"
     if not size.founded:
         return "may not fit"
+    if size.likely_bytes > left - room.over_bytes + copies.replaced_bytes:
+        gone = words.size(copies.retiring_bytes)
+        return f"fits only if the oldest full ({gone}) is deleted first, as older ones were"
     return "fits only if it stays below that"

@@ -722,3 +722,40 @@ def test_a_larger_source_never_makes_a_better_outcome(rows, total, free, factor)
     small, large = source_of(*drawn(rows)), source_of(*drawn(rows, factor))
     before, after = full_of(small, spaces=spaces), full_of(large, spaces=spaces)
     assert RANKS.index(after.outcome) >= RANKS.index(before.outcome)
+
+
+# A retention at work
+
+
+def kept(gone: int, free: int):
+    """Return the forecast of a source that keeps three fulls of 100 GB, some older ones deleted."""
+    fulls = weekly([100 * GB] * (gone + 3))
+    every = [replace(item, gone=index < gone) for index, item in enumerate(fulls)]
+    return full_of(source_of(*every), spaces=[space(500 * GB, free)])
+
+
+def test_where_older_fulls_were_deleted_the_oldest_may_be_gone_in_time():
+    found = kept(gone=2, free=20 * GB)
+    assert found.outcome is Prospect.TIGHT
+    assert found.text.endswith(
+        "fits only if the oldest full (100 GB) is deleted first, as older ones were"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gone", "free", "outcome"),
+    [
+        (1, 20 * GB, Prospect.WONT),  # nobody knows yet whether they are deleted
+        (2, 0, Prospect.TIGHT),
+        (2, 200 * GB, Prospect.FITS),
+    ],
+)
+def test_a_retention_counts_once_it_was_seen(gone, free, outcome):
+    assert kept(gone, free).outcome is outcome
+
+
+def test_a_full_that_outgrew_the_oldest_will_not_fit_in_its_place():
+    fulls = weekly([40 * GB] * 2 + [40 * GB, 60 * GB, 90 * GB])
+    every = [replace(item, gone=index < 2) for index, item in enumerate(fulls)]
+    found = full_of(source_of(*every), spaces=[space(500 * GB, 0)])
+    assert found.outcome is Prospect.WONT
