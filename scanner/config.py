@@ -62,6 +62,9 @@ MAX_PROOF_AGE = timedelta(days=30)
 PLAIN_PROGRESS_SECONDS = 60.0
 """Between two lines of progress when standard error is no terminal."""
 
+SCAN_AGE_MAX = timedelta(days=3)
+"""Without any scan for this long, the scanner itself may have died: a weekend is shorter."""
+
 CRAMPED_BYTES_MAX = 64 * MIB
 CRAMPED_SHARE_MAX = 0.01
 """With no more than this left, and no more than this share of it all, a writer has no room."""

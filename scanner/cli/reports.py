@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import formats
 from scanner.ahead import asked_about, look_ahead
+from scanner.cli.liveness import silent
 from scanner.cli.options import World, settings_of
 from scanner.config import Settings
 from scanner.expectations import Expectations
@@ -73,6 +74,7 @@ def ledger_report(
     runs = [run for row in repositories for run in ledger.runs(row.id, limit=1)]
     newest = max(runs, key=lambda run: run.started_at, default=None)
     judgement = judge_ledger(ledger, repositories, world.clock(), settings=settings)
+    warnings = (*ledger.notes, *silent(ledger, expected, world.clock()))
     return _report(
         world,
         ledger,
@@ -80,10 +82,10 @@ def ledger_report(
         repositories,
         judgement,
         ahead(world, ledger, judgement, expected),
-        Circumstances(warnings=len(ledger.notes)),
+        Circumstances(warnings=len(warnings)),
         fail_on,
         run=None if newest is None else _facts(newest),
-        notes=ledger.notes,
+        notes=warnings,
         fresh=False,
     )
 

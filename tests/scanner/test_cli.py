@@ -402,6 +402,43 @@ def test_demonstration_shows_one_of_each(bench: Bench) -> None:
     assert_golden("demo.txt", re.sub(r"(?<=\[finding )\w{10}(?=\])", "0123456789", out))
 
 
+def test_status_says_when_nobody_scans_any_more(bench: Bench) -> None:
+    demo.make(bench.repository)
+    bench.scan()
+    said = "note: no scan has finished for 3 days: all that is said here is as old\n"
+    bench.now = NOW + timedelta(days=3)
+    assert said not in bench.run("status")[1]
+    bench.now = NOW + timedelta(days=3, hours=1)
+    assert said in bench.run("status")[1]
+    bench.scan()
+    assert said not in bench.run("status")[1]
+
+
+def test_a_scanner_that_died_leaves_nothing_green(bench: Bench) -> None:
+    whole = demo.contents()["fileserver/monday-full.vhd"]
+    bench.put("full.vhd", whole)
+    bench.scan()
+    assert bench.run("status")[0] == 0
+    bench.now = NOW + timedelta(days=4)
+    assert bench.run("status")[0] == 3
+
+
+def test_status_misses_a_scan_of_what_is_configured(bench: Bench) -> None:
+    demo.make(bench.repository)
+    other = bench.folder / "other"
+    other.mkdir()
+    paths = (bench.repository, other)
+    bench.config.write_text("".join(f'[[repository]]\npath = "{path}"\n' for path in paths))
+    bench.run("scan", str(bench.repository), "--no-progress")
+    assert f"note: {str(other)!r} is configured, and was never scanned\n" in bench.run("status")[1]
+    bench.run("scan", str(other), "--no-progress")
+    assert "is configured" not in bench.run("status")[1]
+    bench.now = NOW + timedelta(days=4)
+    bench.run("scan", str(bench.repository), "--no-progress")
+    said = f"note: no scan of {str(other)!r} has finished for 4 days\n"
+    assert said in bench.run("status")[1]
+
+
 def test_ledger_says_how_each_source_stands(bench: Bench) -> None:
     demo.make(bench.repository)
     bench.scan()
