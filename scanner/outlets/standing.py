@@ -14,6 +14,9 @@ from scanner.outlets import wording
 from scanner.outlets.report import Index, Report, index
 
 STATE_COLUMN = 12
+SLOW_SECONDS = 60.0
+"""What is read faster than this is no news."""
+
 UNITS = (
     (timedelta(days=365), "years"),
     (timedelta(days=30), "months"),
@@ -98,6 +101,8 @@ def restorable(one: SourceOutlook, report: Report) -> str:
         return nothing(found)
     verb = "restorable to" if found.state <= State.ATTENTION else "restorable only to"
     said = f"{verb} {at(found.newest, report)}; {wording.proof(found.newest.proof, report.now)}"
+    if one.restore_seconds is not None and one.restore_seconds >= SLOW_SECONDS:
+        said += f"; to read it takes at least {wording.duration(one.restore_seconds)}"
     if found.failed:
         said += f"; {newer(found)}"
     return said

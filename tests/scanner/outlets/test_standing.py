@@ -1,6 +1,7 @@
 """One line per source, those to act on first."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -95,3 +96,11 @@ def test_document_has_every_source_with_its_points():
     assert source.restorable.path == "srv1/full.qcow2"
     assert [point.verdict for point in source.points] == ["sound", "damaged", "damaged"]
     assert source.failing == source.points[-1]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(None, False), (59.0, False), (4500.0, True)])
+def test_line_says_how_long_a_restore_reads_where_that_is_long(seconds, told):
+    report = judgements.report(judgements.sound_judgement())
+    sources = tuple(replace(one, restore_seconds=seconds) for one in report.outlook.sources)
+    report = replace(report, outlook=replace(report.outlook, sources=sources))
+    assert any("; to read it takes at least 1 h 15 min" in line for line in lines(report)) is told
