@@ -17,7 +17,7 @@ from scanner.findings import finding_id
 from scanner.judge.model import JudgedImage
 from scanner.judge.names.reading import UNNAMED, read_name
 from scanner.judge.sources.model import Measure, RestorePoint, Source, SourceKind, Span, when
-from scanner.judge.sources.points import in_zone, is_there, restore_points, written_at
+from scanner.judge.sources.points import in_zone, is_there, on_that_day, restore_points, written_at
 from scanner.judge.sqlserver.databases import Database, databases
 from scanner.judge.sqlserver.lsn import judged_sets, ways
 from scanner.judge.sqlserver.plans import time_ranges
@@ -416,8 +416,11 @@ def is_whole(row: HistoryRow) -> bool:
 
 def made_at_row(row: HistoryRow, zone: tzinfo) -> datetime:
     """Return when an image of the past was made."""
-    named = row.created_at or read_name(row.path).at
-    return in_zone(named, zone) if named is not None else written_at(row.mtime_ns)
+    if row.created_at is not None:
+        return in_zone(row.created_at, zone)
+    written = written_at(row.mtime_ns)
+    named = read_name(row.path).at
+    return written if named is None else on_that_day(named, written, zone)
 
 
 def total(sizes: Iterable[int | None]) -> int | None:

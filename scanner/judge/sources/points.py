@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from scanner.judge.model import BY_GRAMMAR, JudgedImage, Proof
 from scanner.judge.names.reading import read_name
 from scanner.judge.paths import circles
 from scanner.judge.sources.model import DatedBy, RestorePoint
 from scanner.results import FileState
+
+
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,18 @@ def made_at(image: JudgedImage, known: datetime | None, zone: tzinfo) -> tuple[d
     created = known or image.image.created_at
     if created is not None:
         return in_zone(created, zone), DatedBy.FORMAT
+    written = written_at(max(file.mtime_ns for file in image.files))
     named = read_name(image.path).at
     if named is not None:
-        return in_zone(named, zone), DatedBy.NAME
-    return written_at(max(file.mtime_ns for file in image.files)), DatedBy.FILE
+        return on_that_day(named, written, zone), DatedBy.NAME
+    return written, DatedBy.FILE
+
+
+def on_that_day(named: datetime, written: datetime, zone: tzinfo) -> datetime:
+    """Return the time a name tells; where that is only a day, the file's time if it is of it."""
+    at = in_zone(named, zone)
+    only_a_day = named.tzinfo is None and named.time() == time.min
+    return written if only_a_day and at <= written < at + A_DAY else at
 
 
 def in_zone(at: datetime, zone: tzinfo) -> datetime:

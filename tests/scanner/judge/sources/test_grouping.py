@@ -110,6 +110,22 @@ def test_a_backup_that_does_not_tell_its_time_has_that_of_its_name_or_file(path,
     assert (point.at, point.dated_by) == (at, by)
 
 
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        (datetime(2026, 1, 4, 21, 59, tzinfo=UTC), datetime(2026, 1, 4, 21, 59, tzinfo=UTC)),
+        (datetime(2026, 1, 4, 22, 1, tzinfo=UTC), datetime(2026, 1, 3, 22, tzinfo=UTC)),
+    ],
+)
+def test_a_day_in_a_name_has_the_hour_of_the_file_if_that_is_of_the_day(written, at):
+    rows = Rows()
+    rows.backup("a-2026-01-04.qcow2", file={"mtime": written})
+    source = one(rows, zone=EAST)
+    (point,) = source.points
+    assert (point.at, point.dated_by) == (at, DatedBy.NAME)
+    assert [measure.at for measure in source.history] == [at]
+
+
 def test_newest_point_is_the_newest_that_restores():
     rows = Rows()
     rows.backup("a-2026-01-04.qcow2")
