@@ -10,7 +10,6 @@ from scanner.judge.paths import circles
 from scanner.judge.sources.model import DatedBy, RestorePoint
 from scanner.results import FileState
 
-
 A_DAY = timedelta(days=1)
 
 
