@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from formats.core.errors import Truncated
 from formats.core.model import Bearing, Evidence, Outcome
 from scanner.clock import Clock
-from scanner.config import SPAN_BYTES, Settings
+from scanner.config import SMALL_FILE_BYTES_MAX, SPAN_BYTES, Settings
 from scanner.engine.doubt import steadied
 from scanner.engine.finish import finish, partial_result
 from scanner.engine.plan import Unit
@@ -62,6 +62,7 @@ class Lane:
         self._stop = stop
         self._opener = opener
         self._changed = threading.Condition()
+        self._small = threading.Lock()
         self._beginning = 0
         self.failure: BaseException | None = None
 
@@ -134,6 +135,15 @@ class Lane:
         return None
 
     def _begin(self, job: Job, buffer: Buffer) -> None:
+        if job.stamps.size > SMALL_FILE_BYTES_MAX:
+            self._begin_alone(job, buffer)
+            return
+        # A small file is all Python and hardly any reading: two workers would hand the interpreter
+        # to and fro, and take longer than one.
+        with self._small:
+            self._begin_alone(job, buffer)
+
+    def _begin_alone(self, job: Job, buffer: Buffer) -> None:
         self._watcher.started(job.path, job.stamps.size)
         work = Work(job, self._settings.unit_bytes, SPAN_BYTES, job.stamps)
         with self._changed:
