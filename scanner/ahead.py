@@ -6,6 +6,7 @@ from datetime import datetime, tzinfo
 from scanner.expectations import Expectations
 from scanner.judge.model import Judgement
 from scanner.judge.sources.outlook import Known, Outlook, SourceOutlook, outlook
+from scanner.ledger.rows import FileRow
 from scanner.ledger.store import Ledger
 from scanner.scopes import Scope
 
@@ -20,14 +21,18 @@ def look_ahead(
     zone: tzinfo,
     now: datetime,
     acknowledged: frozenset[str] = frozenset(),
+    files: Sequence[FileRow] | None = None,
 ) -> Outlook:
-    """Return the outlook of everything the ledger knows, of which ``judgement`` is all."""
+    """Return the outlook of everything the ledger knows, of which ``judgement`` is all.
+
+    ``files`` are all it knows, where they were read already.
+    """
     repositories = ledger.repositories()
     numbers = [row.id for row in repositories]
     runs = [run for number in numbers for run in ledger.runs(number, limit=RUNS_LOOKED_AT)]
     known = Known(
         repositories=repositories,
-        files=ledger.files(numbers),
+        files=ledger.files(numbers) if files is None else files,
         images=judgement.images,
         history=ledger.history(numbers),
         spaces=ledger.spaces(numbers),
@@ -60,9 +65,10 @@ def asked_about(
         )
 
     kept = [one for one in found.sources if concerns(one)]
-    names = {one.source.name for one in kept}
+    # What is advised may be about a source of which nothing is left: that one has no answer.
+    left_out = {one.source.name for one in found.sources if not concerns(one)}
     return Outlook(
         tuple(kept),
-        tuple(item for item in found.advice if item.source in names),
+        tuple(item for item in found.advice if item.source not in left_out),
         tuple(item for item in found.together if looked_at.issuperset(item.repository_ids)),
     )

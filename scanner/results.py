@@ -26,6 +26,10 @@ class FileState(StrEnum):
     GONE = "gone"  # it was there once
 
 
+SIGNED_MAX = (1 << 63) - 1
+"""The largest number that SQLite holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stamps:
     """What the file system says of a file without opening it. Equal stamps prove nothing."""
@@ -47,12 +51,16 @@ class Stamps:
 
 
 def stamps_of(status: os.stat_result) -> Stamps:
-    """Return the stamps in a stat result; blocks are 512 bytes (stat(2))."""
+    """Return the stamps in a stat result; blocks are 512 bytes (stat(2)).
+
+    A wrong clock gives times after the year 2262, a network file system inodes of 64 bits: neither
+    is a number that the ledger can hold as it is.
+    """
     return Stamps(
         status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_ino,
+        max(min(status.st_mtime_ns, SIGNED_MAX), -SIGNED_MAX),
+        max(min(status.st_ctime_ns, SIGNED_MAX), -SIGNED_MAX),
+        status.st_ino if status.st_ino <= SIGNED_MAX else status.st_ino - (1 << 64),
         status.st_blocks * 512,
     )
 

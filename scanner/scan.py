@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import formats
 from scanner.clock import Clock
 from scanner.config import (
     CRAMPED_APART,
@@ -22,8 +21,8 @@ from scanner.engine.lanes import Lane, guarded
 from scanner.engine.storage import FileStorage, Opener
 from scanner.engine.work import Job, bug
 from scanner.judge.cases import cases, member_path, shelve
-from scanner.judge.judge import Vocabulary, judge
 from scanner.judge.model import Judgement
+from scanner.judging import judge_ledger, supported_names
 from scanner.ledger.lock import RepositoryLock
 from scanner.ledger.rows import Baseline, KnownFile, RepositoryRow, SpaceRow
 from scanner.ledger.store import Ledger
@@ -367,7 +366,10 @@ def conclude_sets(repository: RepositoryRow, tools: Tools) -> int:
     """Judge images that lie in several files and are complete now; return how often we failed."""
     ledger = tools.ledger
     bugs: list[Exception] = []
-    shelf = shelve([repository], ledger.files([repository.id]), ledger.images([repository.id]), ())
+    images = ledger.images([repository.id])
+    if all(image.piece is None for image in images):
+        return 0  # as in most repositories: nothing lies in several files
+    shelf = shelve([repository], ledger.files([repository.id]), images, ())
     place = Place(Path(repository.path), tools.opener)
     for case in cases(shelf, supported_names()):
         if not whole(case):
@@ -380,39 +382,6 @@ def conclude_sets(repository: RepositoryRow, tools: Tools) -> int:
         if evidence is not None:
             ledger.record_joint(case.key, evidence, tools.clock())
     return len(bugs)
-
-
-def judge_ledger(
-    ledger: Ledger,
-    repositories: Sequence[RepositoryRow],
-    now: datetime,
-    *,
-    settings: Settings | None = None,
-    acknowledged: frozenset[str] = frozenset(),
-) -> Judgement:
-    """Judge what the ledger knows; nothing in a repository is touched."""
-    assert now.tzinfo is not None
-    numbers = [repository.id for repository in repositories]
-    vocabulary = Vocabulary(supported_names(), frozenset(formats.suffixes()), open_ended_names())
-    return judge(
-        repositories,
-        ledger.files(numbers),
-        ledger.images(numbers),
-        ledger.evidence(numbers),
-        vocabulary,
-        (settings or Settings()).settle,
-        acknowledged,
-    )
-
-
-def supported_names() -> frozenset[str]:
-    """Return the names of the formats that are read, not only recognised."""
-    return frozenset(item.name for item in formats.FORMATS if item.supported)
-
-
-def open_ended_names() -> frozenset[str]:
-    """Return the names of the formats in which a copy that broke off can look whole."""
-    return frozenset(item.name for item in formats.FORMATS if item.supported and item.open_ended)
 
 
 def finish_runs(runs: Sequence[Run], judgement: Judgement, tools: Tools) -> None:

@@ -31,7 +31,7 @@ from formats.mtf.filemarks import filemarks_behind, judge_filemark
 from formats.mtf.structures import KINDS_OF_MTF, BlockHeader
 from formats.mtf.walk import BLOCK_SUM, Ahead, read_block
 from formats.sqlserver_bak.extents import batches
-from formats.sqlserver_bak.framing import FILE_NEEDED, SET_TRAILER, zeros_to_end
+from formats.sqlserver_bak.framing import FILE_NEEDED, SET_TRAILER, rest_row, zeros_to_end
 from formats.sqlserver_bak.inspect import MEDIA_SETS
 from formats.sqlserver_bak.log_blocks import LOG_SECTOR_BYTES
 from formats.sqlserver_bak.packed_groups import GROUP_TABLES, examine_group
@@ -201,6 +201,9 @@ def resume(progress: Progress, last: Record, listed: Sequence[int]) -> int | Non
     found = next_chunk(source, last.offset, last.offset + length)
     resumed = behind if found is None else found
     if resumed is not None:
+        draft_of(
+            progress
+        )  # What comes behind a whole set, and what leads there, is of the next one.
         add_break(progress, last, resumed)
         give_up(progress, last.offset)
     if found is None and behind is not None:
@@ -256,6 +259,8 @@ def check_version(findings: Findings, source: Source) -> bool:
 
 def take(progress: Progress, record: Record) -> None:
     """Take one record into its set."""
+    if record.kind in (Kind.UNKNOWN, Kind.ZEROS) and progress.drafts[-1].closed:
+        return  # Whether another set begins behind a whole one is not known yet.
     draft, source = draft_of(progress), progress.source
     draft.needed = max(draft.needed, record.end)
     if not is_whole(record, source.size):
@@ -350,8 +355,8 @@ def judge_end(progress: Progress, last: Record | None) -> None:
     if last is not None and not is_whole(last, size):
         if last.end > size and last.kind not in (Kind.UNKNOWN, Kind.ZEROS) and progress.known:
             draft.findings.add(truncated(FILE_NEEDED, last.end, size))
-        elif draft.closed and zeros_to_end(source, last.offset):
-            return
+        elif draft.closed:
+            judge_rest(draft, source, last.offset)
         else:
             add_break(progress, last, min(last.end, size))
             draft.lost = not zeros_to_end(source, last.offset)
@@ -371,6 +376,12 @@ def judge_end(progress: Progress, last: Record | None) -> None:
                 Bearing.DOUBTFUL,
             )
         )
+
+
+def judge_rest(draft: Draft, source: Source, offset: int) -> None:
+    """Look at bytes behind the last whole set, as on an uncompressed medium: zeros are no news."""
+    if not zeros_to_end(source, offset):
+        draft.findings.add(rest_row(source, offset))
 
 
 def truncated(check: str, needed: int, size: int) -> Evidence:

@@ -7,6 +7,7 @@ import numpy as np
 
 from formats.core.findings import Findings
 from formats.core.model import Bearing, Evidence, Outcome, Source
+from formats.mtf.structures import StreamHeader
 from formats.mtf.walk import Block
 from formats.sqlserver_bak import sets
 from formats.sqlserver_bak.records import (
@@ -81,10 +82,12 @@ def read_config(findings: Findings, source: Source, block: Block | None) -> Conf
         return None
     stream = block.stream(CONFIG_STREAM)
     if stream is None or stream.end > source.size:
+        # Where the file ends before the stream does, nothing that is there is wrong.
+        cut = stream is not None or block.end + StreamHeader.size > source.size
         findings.add(
             Evidence(
                 CONFIG_PRESENT,
-                Outcome.MISMATCHED,
+                Outcome.TRUNCATED if cut else Outcome.MISMATCHED,
                 block.offset,
                 min(block.end, source.size) - block.offset,
                 "a stream MQCI",

@@ -7,6 +7,7 @@ from formats.core.model import Kind
 from formats.mtf.structures import SetBody, VolumeBody, date_at, text_at, zoned
 from formats.mtf.walk import Block
 from formats.sqlserver_bak import sets
+from formats.sqlserver_bak.collations import collation_name
 from formats.sqlserver_bak.lsn import lsn_at
 from formats.sqlserver_bak.media import VENDOR_ID
 from formats.sqlserver_bak.records import (
@@ -123,6 +124,7 @@ def config_facts(config: Config, time_zone: int | None, *, final: bool) -> dict[
         "SortOrder": head.sort_order,
         "UnicodeLocaleId": head.unicode_locale_id,
         "UnicodeComparisonStyle": head.unicode_comparison_style,
+        "Collation": collation_name(head.collation, head.unicode_comparison_style),
         "RecoveryModel": recovery_model(head.database_status),
         "BeginsLogChain": begins_log_chain(head),
         "Flags": head.flags,

@@ -233,17 +233,20 @@ def judge_slack(findings: Findings, source: Source, stop: Stop) -> None:
     if stop.end is End.LIMIT and stop.evidence is not None:
         findings.add(stop.evidence)
     elif not zeros_to_end(source, stop.offset):
-        findings.add(
-            Evidence(
-                "mtf.media.end",
-                Outcome.MISMATCHED,
-                stop.offset,
-                source.size - stop.offset,
-                "the end of the medium",
-                "bytes that are no block",
-                Bearing.REDUNDANT,
-            )
-        )
+        findings.add(rest_row(source, stop.offset))
+
+
+def rest_row(source: Source, offset: int) -> Evidence:
+    """Return the row for bytes behind the last whole set that begin no other one."""
+    return Evidence(
+        "mtf.media.end",
+        Outcome.MISMATCHED,
+        offset,
+        source.size - offset,
+        "the end of the medium",
+        "bytes that are no block",
+        Bearing.REDUNDANT,
+    )
 
 
 def truncated(check: str, stop: Stop, size: int) -> Evidence:

@@ -22,6 +22,7 @@ GROUP_TAG = b"SFGI"
 FILE_TAG = b"SFIN"
 GUID_BYTES = 16
 DATE_BYTES = 5
+COLLATION_BYTES = 5
 
 KIND_DATA = 1
 KIND_LOG = 2
@@ -59,6 +60,7 @@ class SetRecord(Layout, size=288, order="<"):
     fork_point_lsn = raw(172, LSN_BYTES)
     first_recovery_fork_id = raw(184, GUID_BYTES)
     previous_full_guid = raw(200, GUID_BYTES)
+    collation = raw(216, COLLATION_BYTES)
     family_guid = raw(224, GUID_BYTES)
     database_status = u32(244)
     log_chain_lsn = raw(248, LSN_BYTES)

@@ -20,12 +20,12 @@ from scanner.judge.sqlserver.databases import Database, causes, databases
 from scanner.judge.sqlserver.links import SQL_SERVER
 from scanner.judge.sqlserver.lsn import instant, judged_sets, ways
 from scanner.judge.sqlserver.plans import newest_plan, plan_at, time_ranges
+from scanner.judging import judge_ledger
 from scanner.ledger.store import Ledger
 from scanner.outlets import bak_columns, bak_tables, restore_plan, text, wording
 from scanner.outlets.bak_columns import Facts, Rows
 from scanner.outlets.exit_codes import ExitCode
 from scanner.outlets.restore_plan import PlanReport
-from scanner.scan import judge_ledger
 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 file_argument = click.argument("file", type=click.Path(path_type=Path))

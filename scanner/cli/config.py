@@ -15,13 +15,13 @@ from scanner.cli.printing import write_rendered, write_struct
 from scanner.errors import ConfigError
 from scanner.expectations import Expectations, SourceExpectation, database_of, matcher, next_time
 from scanner.judge.model import JudgedImage
+from scanner.judging import judge_ledger
 from scanner.ledger.rows import RepositoryRow
 from scanner.ledger.store import Ledger
 from scanner.outlets import config_check
 from scanner.outlets.config_check import Checked, RepositoryFound, SourceFound
 from scanner.outlets.exit_codes import ExitCode
 from scanner.results import FileState
-from scanner.scan import judge_ledger
 
 
 @click.group("config")

@@ -1,6 +1,6 @@
 """Put a report together: what was judged, what somebody accepted, and the exit code of it all."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import formats
@@ -12,13 +12,15 @@ from scanner.expectations import Expectations
 from scanner.judge.advice import Advice, Severity
 from scanner.judge.model import Judgement
 from scanner.judge.sources.outlook import Outlook
-from scanner.ledger.rows import RepositoryRow, RunRow
+from scanner.judging import Rows, judge_rows, read_rows
+from scanner.ledger.rows import FileRow, RepositoryRow, RunRow
 from scanner.ledger.store import Ledger
 from scanner.outlets.exit_codes import Circumstances, ExitCode, FailOn, exit_code, exit_meaning
 from scanner.outlets.report import Report, RunFacts
 from scanner.outlets.version import version
-from scanner.scan import ScanOutcome, judge_ledger
+from scanner.scan import ScanOutcome
 from scanner.scopes import Scope, in_scope
+from scanner.uncollected import uncollected
 
 
 def scan_report(
@@ -31,6 +33,19 @@ def scan_report(
     expectations: Expectations,
 ) -> Report:
     """Return the report of a scan that just ended, and record how the sources stand."""
+    with uncollected():
+        return _scan_report(world, ledger, settings, outcome, fail_on, stopped_by, expectations)
+
+
+def _scan_report(
+    world: World,
+    ledger: Ledger,
+    settings: Settings,
+    outcome: ScanOutcome,
+    fail_on: FailOn,
+    stopped_by: ExitCode | None,
+    expectations: Expectations,
+) -> Report:
     run = RunFacts(
         outcome.started_at,
         outcome.finished_at,
@@ -57,6 +72,7 @@ def scan_report(
         run=run,
         notes=(*warnings, *outcome.hints),
         fresh=True,
+        whole=outcome.whole,
         scopes=outcome.scopes,
     )
 
@@ -68,12 +84,20 @@ def ledger_report(
     expectations: Expectations | None = None,
 ) -> Report:
     """Return the report of what the ledger knows; no repository is touched."""
+    with uncollected():
+        return _ledger_report(world, ledger, fail_on, expectations)
+
+
+def _ledger_report(
+    world: World, ledger: Ledger, fail_on: FailOn, expectations: Expectations | None
+) -> Report:
     expected = Expectations() if expectations is None else expectations
     settings = settings_of(expected)
     repositories = ledger.repositories()
     runs = [run for row in repositories for run in ledger.runs(row.id, limit=1)]
     newest = max(runs, key=lambda run: run.started_at, default=None)
-    judgement = judge_ledger(ledger, repositories, world.clock(), settings=settings)
+    rows = read_rows(ledger, repositories)
+    judgement = judge_rows(rows, settings=settings)
     warnings = (*ledger.notes, *silent(ledger, expected, world.clock()))
     return _report(
         world,
@@ -81,12 +105,14 @@ def ledger_report(
         settings,
         repositories,
         judgement,
-        ahead(world, ledger, judgement, expected),
+        ahead(world, ledger, judgement, expected, rows.files),
         Circumstances(warnings=len(warnings)),
         fail_on,
         run=None if newest is None else _facts(newest),
         notes=warnings,
         fresh=False,
+        whole=judgement,
+        rows=rows,
     )
 
 
@@ -103,22 +129,19 @@ def _report(
     run: RunFacts | None,
     notes: tuple[str, ...],
     fresh: bool,
+    whole: Judgement,
+    rows: Rows | None = None,
     scopes: Sequence[Scope] = (),
 ) -> Report:
     now = world.clock()
     accepted = ledger.acknowledgements(now)
+    names = frozenset(row.finding_id for row in accepted)
     effective = judgement
-    if accepted:
-        effective = judge_ledger(
-            ledger,
-            ledger.repositories(),
-            now,
-            settings=settings,
-            acknowledged=frozenset(row.finding_id for row in accepted),
-        )
+    if is_about(names, whole):
+        every = read_rows(ledger, ledger.repositories()) if rows is None else rows
+        effective = judge_rows(every, settings=settings, acknowledged=names)
         effective = in_scope(effective, scopes) if scopes else effective
     advice = outlook.advice
-    names = {row.finding_id for row in accepted}
     warnings = [item.id in names for item in advice if item.severity is Severity.WARNING]
     weighed = replace(
         circumstances,
@@ -143,13 +166,29 @@ def _report(
     )
 
 
+def is_about(names: Collection[str], judgement: Judgement) -> bool:
+    """Whether any of these names is that of a finding the judge decided on.
+
+    Most of what is accepted is advice, which no verdict depends on.
+    """
+    if not names:
+        return False
+    judged = [image.evidence for image in judgement.images]
+    judged += [other.evidence for other in judgement.others]
+    return any(row.finding_id in names for rows in judged for row in rows)
+
+
 def ahead(
-    world: World, ledger: Ledger, judgement: Judgement, expectations: Expectations
+    world: World,
+    ledger: Ledger,
+    judgement: Judgement,
+    expectations: Expectations,
+    files: Sequence[FileRow] | None = None,
 ) -> Outlook:
     """Return the outlook of everything the ledger knows."""
     now = world.clock()
     accepted = frozenset(row.finding_id for row in ledger.acknowledgements(now))
-    return look_ahead(ledger, judgement, expectations, world.zone(), now, accepted)
+    return look_ahead(ledger, judgement, expectations, world.zone(), now, accepted, files)
 
 
 def in_order(advice: Sequence[Advice]) -> tuple[Advice, ...]:

@@ -30,6 +30,7 @@ from scanner.outlets.report import Report
 from scanner.progress import Watcher
 from scanner.scan import record_exit_code, scan
 from scanner.scopes import real_path
+from scanner.uncollected import uncollected
 
 
 @click.command("scan")
@@ -107,13 +108,14 @@ def scan_command(
 
 def write_report(report: Report, *, as_json: bool, as_ndjson: bool = False) -> None:
     """Write a report in the form that was asked for."""
-    if as_ndjson:
-        for line in ndjson.lines(report):
-            write_bytes(line)
-    elif as_json:
-        write_struct(document.build(report))
-    else:
-        write_rendered(text.report_text(report))
+    with uncollected():
+        if as_ndjson:
+            for line in ndjson.lines(report):
+                write_bytes(line)
+        elif as_json:
+            write_struct(document.build(report))
+        else:
+            write_rendered(text.report_text(report))
 
 
 @contextmanager

@@ -78,11 +78,13 @@ def misnamed(path: str, known: Format | None) -> tuple[Evidence, ...]:
     if named is None:
         return ()
     actual = known.title if known is not None else "no mark of any known format"
+    # Suffixes of raw disks are those of every file system: to name one of them would mislead.
+    several = len(alike) > 1 and not named.supported
     return (
         Evidence(
             "generic.name",
             Outcome.MISMATCHED,
-            expected=named.title,
+            expected=f"one of {len(alike)} formats with this suffix" if several else named.title,
             actual=actual,
             bearing=Bearing.DOUBTFUL,
         ),

@@ -9,6 +9,7 @@ a bracket. A backslash is a backslash: it is part of the names of SQL Server ins
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import TypeAlias
 
 Pattern: TypeAlias = re.Pattern[str]
@@ -29,7 +30,10 @@ def any_path_glob(globs: Iterable[str]) -> Pattern | None:
 
 def path_expression(glob: str) -> str:
     """Return the expression of a glob of paths."""
-    names = composed(glob + STAR if glob.endswith("/") else glob).split("/")
+    every = composed(glob + STAR if glob.endswith("/") else glob).split("/")
+    # Twice any number of folders is any number of them, and takes for ever to try out.
+    pairs = zip_longest(every, every[1:])
+    names = [name for name, after in pairs if not name == after == STAR]
     last = len(names) - 1
     parts = []
     for index, name in enumerate(names):

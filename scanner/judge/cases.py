@@ -15,7 +15,8 @@ class Case:
     """One image before the judge: ``pieces`` and ``files`` run in parallel.
 
     ``supported`` says that the image's format is read, not only recognised. ``bad`` is the evidence
-    that speaks against the image: most images have none, and every rule asks for it.
+    that speaks against the image: most images have none, and every rule asks for it. ``states`` are
+    those of its files, which nearly every rule asks for as well.
     """
 
     pieces: tuple[ImageRow, ...]
@@ -24,9 +25,12 @@ class Case:
     supported: bool
     own_bytes: int | None
     bad: tuple[EvidenceRow, ...] = field(init=False)
+    states: frozenset[FileState] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bad", tuple(row for row in self.evidence if row.evidence.bad))
+        bad = tuple([row for row in self.evidence if row.evidence.bad])
+        object.__setattr__(self, "bad", bad)
+        object.__setattr__(self, "states", frozenset([file.state for file in self.files]))
 
     @property
     def key(self) -> int:
@@ -41,7 +45,12 @@ class Case:
     @property
     def gone(self) -> bool:
         """Whether any file of the image is not there any more."""
-        return any(file.state is FileState.GONE for file in self.files)
+        return FileState.GONE in self.states
+
+    @property
+    def read(self) -> bool:
+        """Whether every byte of every file was read, or asked for."""
+        return self.states == {FileState.READ}
 
     @property
     def payload_seen(self) -> PayloadSeen:
@@ -93,6 +102,9 @@ def shelve(
     )
 
 
+NAME_CHECK = "generic.name"
+
+
 def cases(shelf: Shelf, supported: frozenset[str]) -> Iterator[Case]:
     """Yield every image, pieces of one set joined. Order of discovery changes nothing."""
     shares = own_shares(shelf.images)
@@ -101,6 +113,10 @@ def cases(shelf: Shelf, supported: frozenset[str]) -> Iterator[Case]:
         rows = [row for piece in group for row in shelf.of_image.get(piece.id, ())]
         every = unique([*files, *member_files_of(shelf, group)])
         rows.extend(row for file in every for row in shelf.of_file.get(file.id, ()))
+        if len(every) > len(files):
+            # A further file need not be what its suffix says: the image's own file tells.
+            own = {file.id for file in files}
+            rows = [row for row in rows if row.file_id in own or row.evidence.check != NAME_CHECK]
         rows.extend(missing_pieces(shelf, group, files))
         sizes = [shares.get(piece.id) for piece in group]
         known = [size for size in sizes if size is not None]

@@ -1,24 +1,33 @@
 """Chains: images of one database, or linked by their first parents, in order from the root."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from scanner.judge.model import Chain, JudgedImage, Verdict
 from scanner.judge.sqlserver.databases import Database, databases
-from scanner.judge.sqlserver.lsn import judged_sets
+from scanner.judge.sqlserver.lsn import BackupSet
 
 
-def chains(judged: Sequence[JudgedImage]) -> Iterator[Chain]:
+def chains(judged: Sequence[JudgedImage], sets: Iterable[BackupSet]) -> Iterator[Chain]:
     """Yield the chains, in the order of the first image of each.
 
     SQL Server backups are one chain per database, along its log; others follow their parents.
+    ``sets`` are the backup sets among all images, whatever was thought of them.
     """
     by_key = {image.key: image for image in judged}
-    logged = databases(judged_sets(judged))
+    logged = databases(
+        with_verdict(item, by_key[item.key].own.verdict) for item in sets if item.key in by_key
+    )
     in_databases = {item.key for database in logged for item in database.sets}
     found = [chain_of(database, by_key) for database in logged]
     found += chains_by_parents([image for image in judged if image.key not in in_databases])
     order = {image.key: place for place, image in enumerate(judged)}
     yield from sorted(found, key=lambda chain: min(order[key] for key in chain.image_keys))
+
+
+def with_verdict(item: BackupSet, verdict: Verdict) -> BackupSet:
+    """Return a backup set with what is thought of it now."""
+    return item if item.verdict is verdict else replace(item, verdict=verdict)
 
 
 def chain_of(database: Database, by_key: Mapping[int, JudgedImage]) -> Chain:

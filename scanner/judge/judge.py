@@ -26,7 +26,7 @@ from scanner.judge.parents import find_parents, index_cases
 from scanner.judge.paths import along_paths
 from scanner.judge.proof import proof_of
 from scanner.judge.rules import judge_alone, touched_just_now
-from scanner.judge.sqlserver.links import link_backups
+from scanner.judge.sqlserver.links import link_backups, sets_of
 from scanner.ledger.rows import EvidenceRow, FileRow, ImageRow, RepositoryRow
 from scanner.results import BUG_CHECK, FileState
 
@@ -92,7 +92,7 @@ def judge(
     counted = (row for row in evidence if row.finding_id not in acknowledged)
     shelf = shelve(repositories, files, images, counted)
     everything = list(cases(shelf, vocabulary.supported))
-    index = index_cases(everything)
+    index = index_cases(everything, settle)
     alone: dict[int, Alone] = {}
     by_name = parents_by_name(everything, shelf)
     for case in everything:
@@ -102,7 +102,8 @@ def judge(
         alone[case.key] = judged_alone(case, (*links, *named.links), missing, terms)
     own = {key: one.ruling for key, one in alone.items()}
     by_key = {case.key: case for case in everything}
-    for key, linked in link_backups(everything, own, shelf):
+    sets = sets_of(everything, own)
+    for key, linked in link_backups(everything, sets, shelf):
         case, before = by_key[key], alone[key]
         if before.case is case and not linked.missing:
             alone[key] = replace(before, links=linked.links)
@@ -125,7 +126,7 @@ def judge(
     return Judgement(
         tuple(judged),
         tuple(judge_others(shelf, vocabulary, members, settle)),
-        tuple(chains(judged)),
+        tuple(chains(judged, sets)),
     )
 
 
@@ -168,7 +169,7 @@ def parent_keys(links: Sequence[ParentLink]) -> tuple[int, ...]:
 
 def lost(case: Case) -> bool:
     """Whether nothing of an image is there any more."""
-    return all(file.state is FileState.GONE for file in case.files)
+    return case.states == {FileState.GONE}
 
 
 def needed_by_the_living(alone: Iterable[Alone]) -> frozenset[int]:

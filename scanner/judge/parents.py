@@ -6,31 +6,39 @@ is another file, unless the name is of another machine and only one file can be 
 """
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from formats.core.model import Bearing, Identity, Outcome, ParentRef
 from scanner.judge.cases import Case, Shelf, folder_of, synthetic
-from scanner.judge.model import BY_IDENTITY, BY_NAME, ParentLink
+from scanner.judge.model import BY_IDENTITY, BY_NAME, ParentLink, Verdict
+from scanner.judge.rules import judge_alone
 from scanner.ledger.rows import EvidenceRow
+from scanner.results import FileState
 
 RENEWED_BY_WRITING = frozenset({"vhdx.data_write_guid"})
 """Schemes of identities that a program must renew before it writes (MS-VHDX 2.2.2.1)."""
+
+SAME_SCAN = timedelta(hours=12)
+"""One scan may take so long from one file to the next: files read in it may have come together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
     """Where to look for a parent: by identity; by repository and path, or last part of the path.
 
-    Files that are still there come first, then whose path sorts first.
+    Files that are still there come first, then whose path sorts first. ``spoilt`` are the verdicts
+    of copies that do not restore by themselves, by key.
     """
 
     by_identity: Mapping[Identity, Sequence[Case]]
     by_path: Mapping[tuple[int, str], Sequence[Case]]
     by_name: Mapping[tuple[int, str], Sequence[Case]]
+    spoilt: Mapping[int, Verdict]
 
 
-def index_cases(all_cases: Sequence[Case]) -> Index:
+def index_cases(all_cases: Sequence[Case], settle: timedelta) -> Index:
     """Index images by what they call themselves and by their files' names."""
     by_identity: dict[Identity, list[Case]] = {}
     by_path: dict[tuple[int, str], list[Case]] = {}
@@ -41,7 +49,22 @@ def index_cases(all_cases: Sequence[Case]) -> Index:
         file = case.files[0]
         by_path.setdefault((file.repository_id, file.path), []).append(case)
         by_name.setdefault((file.repository_id, posixpath.basename(file.path)), []).append(case)
-    return Index(by_identity, by_path, by_name)
+    copies = (group for name, group in by_identity.items() if name.scheme in RENEWED_BY_WRITING)
+    return Index(by_identity, by_path, by_name, dict(spoilt_copies(copies, settle)))
+
+
+def spoilt_copies(
+    groups: Iterable[Sequence[Case]], settle: timedelta
+) -> Iterator[tuple[int, Verdict]]:
+    """Yield the copies of one image that do not restore by themselves: another one may.
+
+    Only of an identity that writing renews: two disks cloned from one keep any other.
+    """
+    for copies in groups:
+        for case in copies if len(copies) > 1 else ():
+            verdict = judge_alone(case, settle).verdict
+            if verdict > Verdict.WEAKENED:
+                yield case.key, verdict
 
 
 def place(case: Case) -> tuple[bool, str, int, int]:
@@ -71,14 +94,15 @@ def find_parent(
     """Return one image this one needs, or evidence that it is missing."""
     label = describe(wanted)
     if wanted.weak:
-        named = meant(case, wanted, index)
+        named = meant(case, wanted, index, shelf)
         if named is not None:
             return named, ParentLink(label, named.key, BY_NAME), None
-        return None, ParentLink(label, None, BY_NAME), absent(case, label, None, shelf)
+        row = unknown_file(case, wanted, shelf) or absent(case, label, None, shelf)
+        return None, ParentLink(label, None, BY_NAME), row
     found = nearest(case, wanted, index)
     if found is not None:
         return found, ParentLink(label, found.key, BY_IDENTITY), None
-    alike = next(named_so(case, wanted, index), None)
+    alike = next(named_so(case, wanted, index, shelf), None)
     return None, ParentLink(label, None, BY_IDENTITY), absent(case, label, alike, shelf)
 
 
@@ -87,13 +111,24 @@ def rewritten_since(case: Case, parent: Case) -> bool:
 
     What this image leaves out is then read from other bytes than it was made on. An identity that
     is new with every write tells that by itself. Where the image was written later still, a whole
-    chain may have been replaced, parent first.
+    chain may have been replaced, parent first; but not where its own bytes were proven a while
+    before and have been the same ever since: an old file may be put back with its old time.
     """
     if not RENEWED_BY_WRITING.isdisjoint(item.scheme for item in parent.image.identities):
         return False
-    rewritten = [file.rewritten_at for file in parent.files if file.rewritten_at is not None]
     there_since = max(file.first_seen_at for file in case.files)
-    return any(at > there_since for at in rewritten) and last_written(parent) > last_written(case)
+    found = (file.rewritten_at for file in parent.files)
+    rewritten = [at for at in found if at is not None and at > there_since]
+    if not rewritten:
+        return False
+    return last_written(parent) > last_written(case) or is_older(case, max(rewritten))
+
+
+def is_older(case: Case, at: datetime) -> bool:
+    """Whether every byte of an image is known to be the same since well before a moment."""
+    since = [file.unchanged_since for file in case.files]
+    replaced = any(file.rewritten_at is not None for file in case.files)
+    return not replaced and all(one is not None and at - one > SAME_SCAN for one in since)
 
 
 def last_written(case: Case) -> int:
@@ -132,61 +167,97 @@ def absent(case: Case, label: str, alike: Case | None, shelf: Shelf) -> Evidence
     return synthetic(shelf, case.image, "chain.parent.present", label, "no such image")
 
 
+def unknown_file(case: Case, wanted: ParentRef, shelf: Shelf) -> EvidenceRow | None:
+    """Return evidence of a parent that is there, and no image of any known format.
+
+    A raw disk has no mark of its own: nothing tells whether it is what the image was made on.
+    """
+    files = (shelf.by_path.get(place_meant) for place_meant in places_meant(case, wanted, shelf))
+    there = next((file for file in files if file and file.state is not FileState.GONE), None)
+    if there is None or there.id in {file.id for file in case.files}:
+        return None
+    found = f"{there.path!r} is of no known format"
+    row = synthetic(shelf, case.image, "chain.parent.present", "an image that can be told", found)
+    return replace(row, evidence=replace(row.evidence, bearing=Bearing.DOUBTFUL))
+
+
 def nearest(case: Case, wanted: ParentRef, index: Index) -> Case | None:
-    """Choose among images with the wanted identity: one that is there, of that name, close by."""
-    file = case.files[0]
-    names = last_parts(wanted)
-    found = (
+    """Choose among images with the wanted identity: there, whole, of that name, and close by."""
+    found = [
         other
         for identity in wanted.identities
         for other in index.by_identity.get(identity, ())
         if other.key != case.key
-    )
+    ]
+    if len(found) < 2:  # noqa: PLR2004 - there is nothing to choose
+        return found[0] if found else None
+    file = case.files[0]
+    names = last_parts(wanted)
     return min(
         found,
         key=lambda other: (
             other.gone,
+            index.spoilt.get(other.key, Verdict.SOUND),
             other.files[0].repository_id != file.repository_id,
             posixpath.basename(other.files[0].path) not in names,
             folder_of(other.files[0].path) != folder_of(file.path),
             place(other),
         ),
-        default=None,
     )
 
 
-def meant(case: Case, wanted: ParentRef, index: Index) -> Case | None:
+def meant(case: Case, wanted: ParentRef, index: Index, shelf: Shelf) -> Case | None:
     """Return the image a mere name means, also where it is gone; None if it may mean any."""
-    here = list(standing_there(case, wanted, index))
+    here = list(standing_there(case, wanted, index, shelf))
     if here:
         return min(here, key=lambda other: other.gone)
     if not any(is_foreign(name) for name in wanted.names):
         return None
-    living = (other for other in named_so(case, wanted, index) if not other.gone)
+    living = (other for other in named_so(case, wanted, index, shelf) if not other.gone)
     only = next(living, None)
     if only is None or any(other.files[0].path != only.files[0].path for other in living):
         return None
     return only
 
 
-def named_so(case: Case, wanted: ParentRef, index: Index) -> Iterator[Case]:
+def named_so(case: Case, wanted: ParentRef, index: Index, shelf: Shelf) -> Iterator[Case]:
     """Yield images of the wanted name, those at the right place first."""
-    yield from standing_there(case, wanted, index)
+    yield from standing_there(case, wanted, index, shelf)
     for name in last_parts(wanted):
         for other in index.by_name.get((case.files[0].repository_id, name), ()):
             if other.key != case.key:
                 yield other
 
 
-def standing_there(case: Case, wanted: ParentRef, index: Index) -> Iterator[Case]:
+def standing_there(case: Case, wanted: ParentRef, index: Index, shelf: Shelf) -> Iterator[Case]:
     """Yield images in the file the name leads to, then in one of that name beside the child."""
+    for place_meant in places_meant(case, wanted, shelf):
+        for other in index.by_path.get(place_meant, ()):
+            if other.key != case.key:
+                yield other
+
+
+def places_meant(case: Case, wanted: ParentRef, shelf: Shelf) -> Iterable[tuple[int, str]]:
+    """Return repository and path of all that the names may lead to, nearest first.
+
+    A name may lead into another repository, as they were mounted when they were last scanned.
+    """
     file = case.files[0]
     names = [*(slashes(name) for name in wanted.names), *last_parts(wanted)]
     paths = [posixpath.normpath(posixpath.join(folder_of(file.path), name)) for name in names]
-    for path in dict.fromkeys(paths):
-        for other in index.by_path.get((file.repository_id, path), ()):
-            if other.key != case.key:
-                yield other
+    places = [(file.repository_id, path) for path in paths]
+    root = shelf.repositories[file.repository_id].path
+    for path in paths:
+        places += leads_to(posixpath.normpath(posixpath.join(root, path)), shelf)
+    return dict.fromkeys(places)
+
+
+def leads_to(whole: str, shelf: Shelf) -> Iterator[tuple[int, str]]:
+    """Yield the repositories that a whole path leads into, with the path in each."""
+    for number, row in sorted(shelf.repositories.items()):
+        inside = f"{row.path.rstrip('/')}/"
+        if whole.startswith(inside):
+            yield number, whole.removeprefix(inside)
 
 
 def last_parts(wanted: ParentRef) -> list[str]:

@@ -35,7 +35,8 @@ def along_paths(own: Mapping[int, Ruling], links: Links) -> dict[int, tuple[Ruli
                 if parent not in inside and decided[parent][0].verdict > worst[0].verdict:
                     worst = decided[parent]
             decided[key] = worst
-        spread(group, decided)
+        if len(group) > 1:
+            spread(group, decided)
     return decided
 
 
@@ -78,6 +79,11 @@ def circles(links: Links) -> Iterator[list[int]]:
     search = Search()
     for start in links:
         if start in search.number:
+            continue
+        if all(parent in search.number for parent in links[start]):
+            # Whatever it needs was met, with all that needs: it is in no circle.
+            search.number[start] = len(search.number)
+            yield [start]
             continue
         search.enter(start)
         path = [(start, iter(links[start]))]

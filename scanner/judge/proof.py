@@ -5,7 +5,6 @@ from datetime import datetime
 from formats.core.model import Bearing, Outcome
 from scanner.judge.cases import Case
 from scanner.judge.model import Proof
-from scanner.results import FileState
 
 NOT_STRUCTURE = ("baseline.", "storage.", "generic.")
 """Checks of the scanner's own: whether bytes are the same as before, or can be read at all, says
@@ -14,9 +13,7 @@ nothing of what the format makes of them."""
 
 def proof_of(case: Case) -> Proof:
     """Return the proof record of one image by itself."""
-    looked_at = oldest([file.read_at for file in case.files])
-    if any(file.state is not FileState.READ for file in case.files):
-        looked_at = None
+    looked_at = oldest([file.read_at for file in case.files]) if case.read else None
     read_at = looked_at if everything_read(case) else None
     since = newest([file.unchanged_since for file in case.files])
     vouched = sum(row.evidence.vouched_bytes for row in case.evidence)
@@ -43,17 +40,16 @@ def structure_proven(case: Case) -> bool:
     if not case.supported or not all(piece.complete for piece in case.pieces):
         return False
     return not any(
-        row.evidence.bad
-        and row.evidence.outcome is not Outcome.UNSUPPORTED
+        row.evidence.outcome is not Outcome.UNSUPPORTED
         and row.evidence.bearing is not Bearing.REDUNDANT
         and not row.evidence.check.startswith(NOT_STRUCTURE)
-        for row in case.evidence
+        for row in case.bad
     )
 
 
 def everything_read(case: Case) -> bool:
     """Whether the storage gave every byte that was asked for."""
-    return not any(row.evidence.outcome is Outcome.UNREADABLE for row in case.evidence)
+    return not any(row.evidence.outcome is Outcome.UNREADABLE for row in case.bad)
 
 
 def oldest(times: list[datetime | None]) -> datetime | None:

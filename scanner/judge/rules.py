@@ -33,7 +33,7 @@ class Rule:
 
 def judge_alone(case: Case, settle: timedelta) -> Ruling:
     """Return the verdict on an image by itself, without its parents."""
-    for rule in RULES:
+    for rule in RULES if case.bad else RULES_WITHOUT_BAD:
         found = rule.applies(case, settle)
         if found is not None:
             return Ruling(rule.verdict, rule.name, found.evidence)
@@ -59,13 +59,12 @@ def named(case: Case, check: str) -> Finding | None:
 
 def gone(case: Case, _settle: timedelta) -> Finding | None:
     """A file of the image is not there any more."""
-    lost = all(file.state is FileState.GONE for file in case.files)
-    return Finding() if lost else None
+    return Finding() if case.states == {FileState.GONE} else None
 
 
 def changing(case: Case, _settle: timedelta) -> Finding | None:
     """Somebody wrote to the file while it was read."""
-    changed = any(file.state is FileState.CHANGED for file in case.files)
+    changed = FileState.CHANGED in case.states
     return (named(case, "storage.changed") or Finding()) if changed else None
 
 
@@ -116,13 +115,22 @@ def bytes_missing(case: Case, _settle: timedelta) -> Finding | None:
     return first(case, Outcome.TRUNCATED, bearing=Bearing.NEEDED)
 
 
-def member_missing(case: Case, _settle: timedelta) -> Finding | None:
-    """A file that this image needs is not there: a parent, a piece, a data file."""
-    found = bytes_missing(case, _settle)
+def piece_missing(case: Case, settle: timedelta) -> Finding | None:
+    """A file that holds a part of this image is not there: a stripe of a backup."""
+    return absent_file(case, settle, "set.")
+
+
+def member_missing(case: Case, settle: timedelta) -> Finding | None:
+    """An image that this one needs is not there."""
+    return absent_file(case, settle, "chain.")
+
+
+def absent_file(case: Case, settle: timedelta, checks: str) -> Finding | None:
+    """Find that nothing is missing before a file as a whole, by checks of one name."""
+    found = bytes_missing(case, settle)
     if found is None or found.evidence is None:
         return None
-    check = found.evidence.evidence.check
-    return found if check.startswith(("chain.", "set.")) else None
+    return found if found.evidence.evidence.check.startswith(checks) else None
 
 
 def left_over(case: Case, _settle: timedelta) -> Finding | None:
@@ -137,7 +145,7 @@ def stalled(case: Case, _settle: timedelta) -> Finding | None:
 
 def refused(case: Case, _settle: timedelta) -> Finding | None:
     """The file could not be opened or read."""
-    if any(file.state is FileState.REFUSED for file in case.files):
+    if FileState.REFUSED in case.states:
         return named(case, "storage.refused") or Finding()
     return None
 
@@ -149,7 +157,7 @@ def bug(case: Case, _settle: timedelta) -> Finding | None:
 
 def not_read(case: Case, _settle: timedelta) -> Finding | None:
     """Not every byte was read yet."""
-    return Finding() if any(file.state is not FileState.READ for file in case.files) else None
+    return None if case.read else Finding()
 
 
 def nothing_stored(case: Case, _settle: timedelta) -> Finding | None:
@@ -161,11 +169,10 @@ def nothing_stored(case: Case, _settle: timedelta) -> Finding | None:
 
 def only_zeros(case: Case, _settle: timedelta) -> Finding | None:
     """A full whose source data is nothing but zeros."""
+    if not case.read or case.image.kind not in (Kind.FULL, None):
+        return None
     seen = case.payload_seen
-    whole = all(file.state is FileState.READ for file in case.files)
-    if whole and case.image.kind in (Kind.FULL, None) and seen.bytes > 0 and not seen.nonzero:
-        return Finding()
-    return None
+    return Finding() if seen.bytes > 0 and not seen.nonzero else None
 
 
 def misnamed(case: Case, _settle: timedelta) -> Finding | None:
@@ -223,11 +230,10 @@ def unsteady(case: Case, _settle: timedelta) -> Finding | None:
 
 def proven(case: Case, settle: timedelta) -> Finding | None:
     """Structure proven, every byte read, nothing bad."""
-    read = all(file.state is FileState.READ for file in case.files)
     whole = case.supported and all(piece.complete for piece in case.pieces)
     clean = not any(matters(row) for row in case.bad)
     proven_at_all = nothing_proven(case, settle) is None
-    return Finding() if read and whole and clean and proven_at_all else None
+    return Finding() if case.read and whole and clean and proven_at_all else None
 
 
 def matters(row: EvidenceRow) -> bool:
@@ -243,6 +249,7 @@ RULES: tuple[Rule, ...] = (
     Rule("storage-fails", Verdict.DAMAGED, storage_fails, "the storage refuses needed bytes"),
     Rule("bytes-wrong", Verdict.DAMAGED, bytes_wrong, "needed bytes are wrong"),
     Rule("left-over", Verdict.INCOMPLETE, left_over, "older than every full it could need"),
+    Rule("piece-missing", Verdict.INCOMPLETE, piece_missing, "a piece of it is missing"),
     Rule("member-missing", Verdict.INCOMPLETE, member_missing, "an image it needs is missing"),
     Rule("bytes-missing", Verdict.INCOMPLETE, bytes_missing, "needed bytes are missing"),
     Rule("stalled", Verdict.INCOMPLETE, stalled, "the writer never finished"),
@@ -260,6 +267,13 @@ RULES: tuple[Rule, ...] = (
     Rule("copy-failing", Verdict.WEAKENED, copy_failing, "a redundant part is wrong"),
     Rule("proven", Verdict.SOUND, proven, "structure proven and every byte read"),
 )
+FOR_BAD_EVIDENCE = frozenset(
+    {storage_fails, bytes_wrong, left_over, piece_missing, member_missing, bytes_missing, bug}
+    | {misnamed, written_without_room, doubtful, unsteady, copy_failing}
+)
+"""What applies to nothing of which no evidence is bad: most images need not be asked."""
+
+RULES_WITHOUT_BAD = tuple(rule for rule in RULES if rule.applies not in FOR_BAD_EVIDENCE)
 
 
 def rule_meanings() -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 from formats.core.model import Bearing, Evidence, Outcome
 from scanner.findings import finding_id
 from scanner.ledger.packing import (
+    Times,
     from_text,
-    from_us,
     maybe_from_text,
     maybe_text,
     to_json,
@@ -93,10 +93,11 @@ def read(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[Evidenc
         " WHERE f.repository_id IN (SELECT value FROM json_each(?)) ORDER BY e.id",
         (to_json(repository_ids),),
     )
-    return tuple(map(evidence_row, rows))
+    times = Times()
+    return tuple(evidence_row(row, times) for row in rows)
 
 
-def evidence_row(row: Sequence[Any]) -> EvidenceRow:
+def evidence_row(row: Sequence[Any], times: Times) -> EvidenceRow:
     """Return one row of the query above."""
     # Any: the columns' types are fixed by the STRICT table; sqlite3 itself is untyped.
     (
@@ -132,7 +133,7 @@ def evidence_row(row: Sequence[Any]) -> EvidenceRow:
             vouched_bytes,
         ),
         revision,
-        from_us(found_us),
+        times.at(found_us),
         finding,
     )
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from scanner.ledger.packing import (
 )
 from scanner.ledger.rows import ImageRow
 from scanner.results import ImageResult, PayloadSeen
+
+T = TypeVar("T")
 
 IDENTITIES = msgspec.json.Decoder(tuple[Identity, ...])
 PARENTS = msgspec.json.Decoder(tuple[ParentRef, ...])
@@ -120,6 +122,11 @@ def read(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[ImageRo
     return tuple(map(image_row, rows))
 
 
+def listed(text: str, decoder: msgspec.json.Decoder[tuple[T, ...]]) -> tuple[T, ...]:
+    """Return the values of a list, which is empty most of the time."""
+    return () if text == "[]" else from_json(text, decoder)
+
+
 def image_row(row: Sequence[Any]) -> ImageRow:
     """Return one row of `SELECT`."""
     # Any: the columns' types are fixed by the STRICT table; sqlite3 itself is untyped.
@@ -133,9 +140,9 @@ def image_row(row: Sequence[Any]) -> ImageRow:
         image_index=image_index,
         kind=None if found["kind"] is None else KINDS[found["kind"]],
         title=maybe_from_text(found["title"]),
-        identities=from_json(found["identities"], IDENTITIES),
+        identities=listed(found["identities"], IDENTITIES),
         lineage=maybe_from_text(found["lineage"]),
-        parents=from_json(found["parents"], PARENTS),
+        parents=listed(found["parents"], PARENTS),
         position=None if first is None else Position(int(first), int(last)),
         piece=None if found["piece"] is None else from_json(found["piece"], PIECE),
         source=maybe_from_text(found["source"]),
@@ -147,7 +154,7 @@ def image_row(row: Sequence[Any]) -> ImageRow:
         payload_seen=PayloadSeen(
             found["seen_bytes"], found["seen_nonzero_bytes"], bool(found["seen_nonzero"])
         ),
-        members=from_json(found["members"], MEMBERS),
+        members=listed(found["members"], MEMBERS),
         in_progress=bool(found["in_progress"]),
         complete=bool(found["complete"]),
         facts=facts,

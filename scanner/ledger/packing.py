@@ -59,6 +59,24 @@ def maybe_time(us: int | None) -> datetime | None:
     return None if us is None else from_us(us)
 
 
+class Times:
+    """The times of many rows, each made once: all that one scan saw, it saw at the same time."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, datetime] = {}
+
+    def at(self, us: int) -> datetime:
+        """Return what `from_us` does."""
+        known = self._known.get(us)
+        if known is None:
+            known = self._known[us] = from_us(us)
+        return known
+
+    def maybe(self, us: int | None) -> datetime | None:
+        """Return what `maybe_time` does."""
+        return None if us is None else self.at(us)
+
+
 def to_zoned(moment: datetime | None) -> tuple[int | None, str | None]:
     """Return microseconds and ``utc``, or ``local`` for a time whose zone nobody wrote down."""
     if moment is None:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from scanner.ledger.files import STATES
-from scanner.ledger.packing import from_text, from_us, maybe_from_text, maybe_time, to_json
+from scanner.ledger.packing import Times, from_text, maybe_from_text, to_json
 from scanner.ledger.rows import FileRow
 
 
@@ -18,6 +18,7 @@ def files(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[FileRo
         " ORDER BY repository_id, path",
         (to_json(repository_ids),),
     )
+    times = Times()
     return tuple(
         FileRow(
             number,
@@ -29,12 +30,12 @@ def files(db: sqlite3.Connection, repository_ids: Sequence[int]) -> tuple[FileRo
             STATES[state],
             maybe_from_text(name),
             revision,
-            maybe_time(read_us),
-            maybe_time(since_us),
+            times.maybe(read_us),
+            times.maybe(since_us),
             bytes_read,
-            from_us(first_seen_us),
-            from_us(seen_us),
-            maybe_time(rewritten_us),
+            times.at(first_seen_us),
+            times.at(seen_us),
+            times.maybe(rewritten_us),
             bool(cramped),
         )
         for (

@@ -191,7 +191,8 @@ def gap_line(report: CalendarReport, gap: Gap) -> str:
     verb = "does" if len(gap.points) == 1 else "do"
     there = f"{backups} of that time {verb} not restore" if gap.points else "no backup is there"
     stretch = f"{shown(report, gap.begin)} to {shown(report, gap.end)}"
-    return f"gap: {stretch}, {length} where {usual} is usual; {there}"
+    than = f" where {usual} is usual" if gap.usual else ", log missing"
+    return f"gap: {stretch}, {length}{than}; {there}"
 
 
 def legend(report: CalendarReport) -> Iterator[Text]:

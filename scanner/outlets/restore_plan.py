@@ -13,6 +13,7 @@ from scanner.judge.sqlserver.lsn import BackupSet
 from scanner.judge.sqlserver.plans import Plan, TimeRange
 from scanner.ledger.rows import RepositoryRow
 from scanner.outlets import wording
+from scanner.results import FileState
 
 SETS_SHOWN_MAX = 40
 MISSING_SHOWN_MAX = 20
@@ -36,6 +37,12 @@ class PlanReport:
         """Return the absolute paths of a set's files, one per stripe."""
         files = self.images[item.key].files
         return [posixpath.join(self.repositories[f.repository_id].path, f.path) for f in files]
+
+    def lacking(self, missing: Missing) -> str:
+        """Say why nothing can be restored from a set on; of a file that is gone, just that."""
+        files = self.images[missing.item.key].files
+        gone = any(file.state is FileState.GONE for file in files)
+        return "its file is not there any more" if gone else missing.text
 
     def names(self, item: BackupSet) -> str:
         """Return the quoted paths of a set's files."""
@@ -138,7 +145,7 @@ def missing_out(report: PlanReport, missing: Missing) -> MissingOut:
     item, after = missing.item, missing.after
     return MissingOut(
         reason=missing.reason,
-        text=wording.encodable(missing.text),
+        text=wording.encodable(report.lacking(missing)),
         kind=item.kind,
         files=encodable_paths(report, item),
         set=item.number,
@@ -210,7 +217,7 @@ def missing_text(report: PlanReport) -> Iterator[str]:
         since = "" if after is None else f"{at_server(after.finished)} to "
         yield (
             f"      {since}{at_server(item.finished)}: {item.kind} {report.names(item)} "
-            f"set {item.number} cannot be restored: {missing.text}"
+            f"set {item.number} cannot be restored: {report.lacking(missing)}"
         )
     more = len(report.missing) - MISSING_SHOWN_MAX
     if more > 0:

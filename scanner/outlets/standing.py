@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scanner.judge.sources.answers import Answer, State
-from scanner.judge.sources.model import RestorePoint
+from scanner.judge.sources.model import DatedBy, RestorePoint
 from scanner.judge.sources.outlook import SourceOutlook
 from scanner.outlets import wording
 from scanner.outlets.report import Index, Report, index
@@ -23,6 +23,9 @@ UNITS = (
     (timedelta(days=1), "days"),
     (timedelta(hours=1), "hours"),
 )
+RESTORABLE_SHOWN_MAX = 300
+"""Sources of which nothing is to be said but that they restore; all others are always shown."""
+
 CLOSED_SHOWN_MAX = 10
 CLOSED_NAMED_MAX = 8
 STATE_STYLES: Mapping[State, str] = {
@@ -40,15 +43,22 @@ def standing(report: Report) -> Iterator[RenderableType]:
     every = worst_first(report.outlook.sources)
     closed = [one for one in every if not is_read(one, known)]
     together = closed if len(closed) > CLOSED_SHOWN_MAX else []
-    ordered = [one for one in every if one not in together]
+    apart = {one.source.id for one in together}
+    ordered = [one for one in every if one.source.id not in apart]
+    fine = sum(one.answer.state is State.RESTORABLE for one in ordered)
+    # They come last, so that what is left out is nothing but restorable.
+    more = max(fine - RESTORABLE_SHOWN_MAX, 0)
     if not every:
         return
     grid = Table.grid(padding=(0, 1))
     grid.add_column(min_width=STATE_COLUMN, no_wrap=True)
     grid.add_column(overflow="fold", ratio=1)
-    for one in ordered:
+    for one in ordered[: len(ordered) - more]:
         state = one.answer.state
         grid.add_row(Text(state.word, STATE_STYLES[state]), line(one, report))
+    if more:
+        rest = f"and {wording.counted(more, 'more source')}"
+        grid.add_row(Text(State.RESTORABLE.word, STATE_STYLES[State.RESTORABLE]), Text(rest))
     if together:
         grid.add_row(Text(State.UNPROVEN.word, STATE_STYLES[State.UNPROVEN]), several(together))
     yield grid
@@ -124,7 +134,9 @@ def newer(found: Answer) -> str:
 def at(point: RestorePoint, report: Report) -> str:
     """Return the time of a point, in the zone of the report, and how long ago that was."""
     local = point.at.astimezone(report.zone)
-    return f"{local:%Y-%m-%d %H:%M} ({ago(report.now - point.at)})"
+    # A copy made without its times looks as new as the copy.
+    by_file = ", by its file's date" if point.dated_by is DatedBy.FILE else ""
+    return f"{local:%Y-%m-%d %H:%M}{by_file} ({ago(report.now - point.at)})"
 
 
 def ago(age: timedelta) -> str:

@@ -94,7 +94,7 @@ def problems(known: Index) -> Iterator[RenderableType]:
             continue
         blocks.append(
             (
-                -cause.own.verdict,
+                -deciding(cause).verdict,
                 known.name(cause),
                 cause_block(known, cause, images, chains.get(key, [])),
             )
@@ -143,18 +143,24 @@ def cause_block(
     known: Index, cause: JudgedImage, stricken: Iterable[JudgedImage], chains: Iterable[Chain]
 ) -> RenderableType:
     """Return what is wrong with one image, and which images it takes with it."""
-    lines = [what_it_is(cause), *reasons(known, cause.evidence, cause.own, cause.files)]
-    if cause.own.evidence is None:
+    ruling = deciding(cause)
+    lines = [what_it_is(cause), *reasons(known, cause.evidence, ruling, cause.files)]
+    if ruling.evidence is None:
         lines.extend(
             f"parent {wording.clean(link.wanted)} not found" for link in missing_parents(cause)
         )
-    lines.append(wording.because(cause.own.rule))
+    lines.append(wording.because(ruling.rule))
     lines.append(wording.proof(cause.proof, known.report.now))
     victims = [image for image in stricken if image.key != cause.key]
     if victims:
-        lines.append(fate(known, cause.own.verdict, victims))
+        lines.append(fate(known, ruling.verdict, victims))
     lines.extend(chain_line(known, chain) for chain in chains if len(chain.image_keys) > 1)
-    return block(cause.own.verdict, known.name(cause), lines)
+    return block(ruling.verdict, known.name(cause), lines)
+
+
+def deciding(cause: JudgedImage) -> Ruling:
+    """Return the ruling on a cause; one in a circle of parents is sound by itself."""
+    return cause.ruling if cause.deciding_key == cause.key else cause.own
 
 
 def other_block(name: str, known: Index, other: JudgedOther) -> RenderableType:
@@ -354,7 +360,7 @@ def suspicious(known: Index) -> Iterator[RenderableType]:
 
 
 def advice_lines(known: Index) -> Iterator[RenderableType]:
-    """Yield each warning, then advice of one kind together: it is the same for many databases."""
+    """Yield each warning, then advice of one kind together: it is the same for many sources."""
     alike: dict[str, list[Advice]] = {}
     for item in known.report.advice:
         accepted = known.accepted.get(item.id)
@@ -368,7 +374,7 @@ def advice_lines(known: Index) -> Iterator[RenderableType]:
     for rule, every in alike.items():
         first = every[0]
         said = f"'{wording.clean(first.source)}': {wording.clean(first.text)}"
-        more = f"; likewise {wording.counted(len(every) - 1, 'more database')}" if every[1:] else ""
+        more = f"; likewise {wording.counted(len(every) - 1, 'more source')}" if every[1:] else ""
         yield Text.assemble(("advice: ", "bold"), f"{said}{more} ({rule})", overflow="fold")
     if known.report.advice:
         yield Text()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from formats.core import xpress
 from formats.core.checksums import rotate_xor_each
-from formats.core.model import Evidence, Outcome, Part
+from formats.core.model import Bearing, Evidence, Outcome, Part
 from formats.core.source import BytesSource
 from formats.sqlserver_bak import FORMAT, packed_judge
 from formats.sqlserver_bak.packed_groups import CHUNK_BAD, CHUNKS_PLAIN
@@ -330,3 +330,41 @@ def test_sums_of_many_chunks_at_once_are_those_of_each(lengths, seed, shift):
     places = list(zip(ends, lengths, strict=False))
     expected = [word_sum(stored[start : start + length].tobytes()) for start, length in places]
     assert rotate_xor_each(stored, places).tolist() == expected
+
+
+def known(found: Driven) -> list[Evidence]:
+    """Return bad evidence, but for what is not looked into where numba is missing."""
+    return [row for row in found.bad if row.outcome is not Outcome.UNSUPPORTED]
+
+
+@pytest.mark.parametrize("length", [1, 512, FULL])
+def test_zeros_behind_the_last_set_are_no_news(length):
+    content, _ = built()
+    found = driven(content + bytes(length))
+    assert known(found) == [], summary(found.bad)
+    assert [item.needed_bytes for item in found.inspections] == [len(content)]
+
+
+@pytest.mark.parametrize("rest", [b"garbage", b"\x99" * 4096])
+def test_other_bytes_behind_the_last_set_are_told_and_harm_nothing(rest):
+    content, _ = built()
+    found = driven(content + rest)
+    (row,) = known(found)
+    assert (row.check, row.offset, row.length) == ("mtf.media.end", len(content), len(rest))
+    assert row.bearing is Bearing.REDUNDANT
+    assert [item.complete for item in found.inspections] == [True]
+
+
+def test_second_set_that_is_cut_leaves_the_first_one_alone():
+    file = BytesIO()
+    medium = PackedMedium(file, 512)
+    for _ in range(2):
+        medium.add_set(Recipe(database_bytes=1 << 20))
+    appended = file.getvalue()
+    second = medium.marks[2] + 512
+    for size in (second + 10, second + 30, second + 200, len(appended) - 1):
+        first, rest = driven(damage.cut(appended, size)).inspections
+        assert not [row for row in first.evidence if row.bad and row.outcome is Outcome.TRUNCATED]
+        assert first.complete
+        assert {row.outcome for row in rest.evidence if row.bad} >= {Outcome.TRUNCATED}
+        assert not rest.complete

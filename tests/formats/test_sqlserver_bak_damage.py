@@ -456,6 +456,15 @@ def test_cut_file_is_incomplete_and_not_damaged_as_well():
     assert {row.outcome for row in bad(cut)} == {Outcome.TRUNCATED}
 
 
+@pytest.mark.parametrize("copy", [0, 1])
+def test_file_cut_in_its_configuration_is_incomplete_and_not_damaged_as_well(copy):
+    content, medium = built()
+    start, length = medium.structures["configuration"][copy]
+    for size in (start - 30, start - 22, start - 1, start, start + 1, start + length - 1):
+        found = bad(damage.cut(content, size))
+        assert {row.outcome for row in found} == {Outcome.TRUNCATED}, summary(found)
+
+
 def test_file_filled_up_with_zeros_is_incomplete_and_not_damaged_as_well():
     content, medium = built()
     for offset in (page_at(medium, 72), page_at(medium, 75), page_at(medium, 75) + 512):

@@ -17,12 +17,14 @@ from tests.scanner.test_cli import OLD, Bench
 
 BASE = UUID(int=0xF0)
 SMALL = 2 << 20
+# The day after the one that the builder's backups are of.
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
     (tmp_path / "backups").mkdir()
-    return Bench(tmp_path, capsys)
+    return Bench(tmp_path, capsys, NOW)
 
 
 # Status of a database: page checksums, and the log truncated at checkpoints.
@@ -348,7 +350,7 @@ def test_warning_is_acknowledged_like_a_finding(bench: Bench) -> None:
     }
     (advice,) = warnings
     code, out, err = bench.run(
-        "ack", advice["id"], "--until", "2026-04-01", "--reason", "as agreed"
+        "ack", advice["id"], "--until", "2026-12-01", "--reason", "as agreed"
     )
     assert (code, err) == (0, "")
     assert out.startswith("'NAS\\\\SQL/Orders': 1 of 1 backup made without CHECKSUM")
@@ -359,8 +361,10 @@ def test_warning_is_acknowledged_like_a_finding(bench: Bench) -> None:
 def test_warning_decides_the_exit_code_until_it_is_accepted(bench: Bench) -> None:
     """The file was known long before the backup in it was made: backups replace one another."""
     put(bench, "full.bak", checksum=True, status=SIMPLE_MODEL)
-    assert bench.scan()[0] == 0
+    bench.now = datetime(2026, 11, 1, tzinfo=UTC)
+    bench.scan()
     bench.now = datetime(2026, 12, 31, tzinfo=UTC)
+    assert bench.scan()[0] == 3
     code, out, _ = bench.run("status")
     assert code == 3
     line = (
@@ -400,3 +404,29 @@ def test_copy_of_a_chain_elsewhere_changes_no_plan(bench: Bench) -> None:
         shutil.copy2(item, bench.repository / "z copy")
     bench.scan()
     assert said(bench, "restore-plan", "Orders", "--tsql") == before
+
+
+def test_lone_stripe_is_said_to_lack_a_piece_and_not_another_backup(bench: Bench) -> None:
+    paths = [bench.repository / f"s{number}.bak" for number in (1, 2)]
+    with paths[0].open("wb") as one, paths[1].open("wb") as two:
+        write_stripes([one, two], Recipe(database_bytes=SMALL))
+    paths[0].unlink()
+    os.utime(paths[1], (OLD, OLD))
+    code, out, _ = bench.scan()
+    assert code == 4
+    assert "newest backup 's2.bak' is incomplete: a piece of it is missing" in out
+    assert "Do first: look for the missing piece of the 2 of 's2.bak', else start a new full" in out
+    assert "rule piece-missing: a piece of it is missing" in out
+
+
+def test_backup_that_was_taken_away_is_missing_from_the_plan_as_such(bench: Bench) -> None:
+    put_chain(bench)
+    bench.scan()
+    (bench.repository / "a full.bak").unlink()
+    bench.scan()
+    code, out, _ = bench.run("bak", "restore-plan", "Orders")
+    assert code == 4
+    assert "a full.bak' set 1 cannot be restored: its file is not there any more\n" in out
+    code, out, _ = bench.run("bak", "restore-plan", "Orders", "--json")
+    texts = {Path(row["files"][0]).name: row["text"] for row in json.loads(out)["missing"]}
+    assert texts["a full.bak"] == "its file is not there any more"

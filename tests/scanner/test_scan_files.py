@@ -15,7 +15,7 @@ from scanner.config import MIB
 from scanner.errors import LockedError, NotThereError
 from scanner.judge.model import Verdict
 from scanner.ledger.lock import RepositoryLock
-from scanner.results import FileState
+from scanner.results import FileState, stamps_of
 from tests.faulty import Faults
 from tests.scanner.engine import toys
 from tests.scanner.scans import GROWING, ONCE, SOUND, START, Bench, chain, news, of, ruled
@@ -29,6 +29,28 @@ def bench(tmp_path: Path) -> Bench:
 
 
 # Files that come, go and change
+
+
+@pytest.mark.parametrize("seconds", [1 << 36, -(1 << 36)])
+def test_a_time_that_no_ledger_can_hold_stops_no_scan(bench, seconds):
+    path = bench.put("odd.disk", toys.disk("odd"))
+    os.utime(path, (seconds, seconds))
+    if abs(path.stat().st_mtime_ns) < 1 << 63:
+        pytest.skip("this file system holds no such time")
+    bench.put("plain.disk", toys.disk("plain"))
+    outcome = bench.scan()
+    assert {ruled(outcome, "odd.disk"), ruled(outcome, "plain.disk")} == {SOUND}
+    assert bench.scan().bytes_read == 0
+
+
+def test_inodes_of_64_bits_are_held_apart(tmp_path):
+    status = tmp_path.stat()
+    times = {"st_mtime_ns": status.st_mtime_ns, "st_ctime_ns": status.st_ctime_ns}
+    found = []
+    for inode in ((1 << 64) - 1, 1 << 63, (1 << 63) - 1):
+        made = os.stat_result((status[0], inode, *status[2:]), times | {"st_blocks": 0})
+        found.append(stamps_of(made).inode)
+    assert found == [-1, -(1 << 63), (1 << 63) - 1]
 
 
 def test_new_images_under_an_old_name_replace_without_alarm(bench):

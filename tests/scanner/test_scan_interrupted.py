@@ -13,11 +13,11 @@ from scanner import recording
 from scanner import scan as module
 from scanner.config import MIB
 from scanner.judge.model import Verdict
+from scanner.judging import judge_ledger
 from scanner.ledger.errors import LedgerStorageError
 from scanner.ledger.store import Ledger
 from scanner.progress import Silent
 from scanner.results import BUG_CHECK, FileResult, FileState
-from scanner.scan import judge_ledger
 from tests.faulty import Faults
 from tests.scanner.engine import toys
 from tests.scanner.scans import SOUND, START, Bench, chain, news, of, other, ruled

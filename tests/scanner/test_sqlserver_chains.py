@@ -7,6 +7,7 @@ copied under names that mean nothing; that a file is missing is simulated by not
 import json
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,7 @@ def test_stripes_are_planned_together(bench: Bench, corpus: Path) -> None:
 def test_old_real_backups_raise_advice_and_no_warning(bench: Bench, corpus: Path) -> None:
     numbers = tuple(f"{number:02}" for number in range(1, 93))
     put(bench, corpus, numbers)
+    bench.now = datetime(2026, 11, 22, tzinfo=UTC)
     found = scanned(bench)["warnings"]
     assert found
     assert {item["severity"] for item in found} == {"advice"}

@@ -16,7 +16,7 @@ from scanner.judge.advice import Advice, Severity
 from scanner.judge.expected.pace import pace, restore_seconds
 from scanner.judge.expected.rhythm import BACKUPS_MIN, Rhythm, backup_times, rhythm
 from scanner.judge.expected.words import every, lasting, moment, old
-from scanner.judge.sources.model import Source
+from scanner.judge.sources.model import Measure, Source
 from scanner.judge.sources.saying import said
 from scanner.judge.words import counted, size
 from scanner.ledger.rows import RunRow
@@ -30,6 +30,9 @@ GRACE_MAX = timedelta(hours=12)
 
 EARLY_MAX = timedelta(hours=1)
 """A backup may seem to come before its time: clocks differ, some by summer time."""
+
+AHEAD_MAX = timedelta(days=1)
+"""Local times of a machine are read in another zone than its own: less than a day is no wonder."""
 
 LEARNING_AGE_MAX = timedelta(days=35)
 """After so long without another, two or three backups begin no rhythm: they were made by hand."""
@@ -46,14 +49,14 @@ SQL_SAYS_SO = frozenset({"sql.full-too-old", "sql.log-backups-missing"})
 class Terms:
     """What all sources are held to; made by `terms_of`.
 
-    ``represented`` are the declared sources of which any image is there, ``lying`` is when each
-    image that is there was made, and its size.
+    ``represented`` are the declared sources of which any image is there, ``lying`` is what each
+    image that is there measured (see `sign`).
     """
 
     expectations: Expectations
     bytes_per_second: float | None
     represented: frozenset[str]
-    lying: frozenset[tuple[datetime, int]]
+    lying: frozenset[tuple[object, ...]]
     now: datetime
     zone: tzinfo
 
@@ -72,7 +75,7 @@ def terms_of(
         pace(runs),
         frozenset(one.declared.name for one in every_source if one.declared and one.images),
         frozenset(
-            (measure.at, measure.file_bytes)
+            sign(measure)
             for one in every_source
             for measure in one.history
             if measure.key is not None
@@ -86,13 +89,14 @@ def terms_of(
 class Subject:
     """A source as the rules see it. ``times`` are those of its backups, oldest first.
 
-    ``looked_at`` is when a scan last found any of its files, ``spoken`` names the rules that have
-    warned of it already.
+    ``rhythm`` is how often it is backed up, None where that is not known; ``looked_at`` when a scan
+    last found any of its files. ``spoken`` names the rules that have warned of it already.
     """
 
     source: Source
     terms: Terms
     times: tuple[datetime, ...]
+    rhythm: Rhythm | None
     looked_at: datetime
     spoken: frozenset[str]
 
@@ -100,11 +104,6 @@ class Subject:
     def age(self) -> timedelta:
         """How old the newest backup is, of any verdict."""
         return self.terms.now - self.times[-1]
-
-    @property
-    def rhythm(self) -> Rhythm | None:
-        """How often it is backed up; None where that is not known."""
-        return rhythm(self.times)
 
     @property
     def retired(self) -> bool:
@@ -145,7 +144,8 @@ def expected_advice(
     spoken = frozenset(item.rule for item in already if item.severity is Severity.WARNING)
     seen = (file.seen_at for image in source.images for file in image.files)
     looked_at = min(max(seen, default=terms.now), terms.now)
-    subject = Subject(source, terms, backup_times(source), looked_at, spoken)
+    times = backup_times(source)
+    subject = Subject(source, terms, times, rhythm(times), looked_at, spoken)
     for rule in RULES:
         found = rule.says(subject)
         if found is not None:
@@ -173,11 +173,20 @@ def gone(subject: Subject) -> Said:
     if declared is not None and not (declared.required and is_represented(subject)):
         return None  # nobody asks for it, or `missing` says so
     newest = source.history[-1]
-    if (newest.at, newest.file_bytes) in subject.terms.lying:
+    if sign(newest) in subject.terms.lying:
         return None  # it was moved, and is of another source now
     # One backup alone may have been made by hand, for a day.
     severity = Severity.WARNING if len(subject.times) >= SEVERAL else Severity.ADVICE
     return severity, what_was_left(subject)
+
+
+def sign(measure: Measure) -> tuple[object, ...]:
+    """Return what one image measures alike wherever it lies, and hardly any other one does.
+
+    Date and size are not enough: fixed disks of two machines are equally long every night.
+    """
+    sizes = (measure.source_bytes, measure.payload_bytes, measure.nonzero_bytes, measure.file_bytes)
+    return (measure.at, measure.kind, *sizes)
 
 
 def is_represented(subject: Subject) -> bool:
@@ -230,6 +239,18 @@ def restorable_until(source: Source) -> datetime | None:
     if source.newest is not None:
         ends.append(source.newest.at)
     return max(ends, default=None)
+
+
+def ahead(subject: Subject) -> Said:
+    """Its newest backup is of a day to come: no rule that asks for a newer one could apply."""
+    last = subject.source.last
+    if last is None or last.at - subject.terms.now <= AHEAD_MAX:
+        return None
+    path = next(image.path for image in subject.source.images if image.key == last.key)
+    return Severity.WARNING, (
+        f"newest backup {path!r} is dated {subject.shown(last.at)}, which is yet to come: until "
+        "then nobody can tell whether newer ones come"
+    )
 
 
 def late(subject: Subject) -> Said:
@@ -355,6 +376,7 @@ RULES: tuple[ExpectedRule, ...] = (
     ExpectedRule("source.missing", missing),
     ExpectedRule("source.gone", gone),
     ExpectedRule("source.rpo", older_than_rpo),
+    ExpectedRule("source.ahead", ahead),
     ExpectedRule("source.late", late),
     ExpectedRule("source.overdue", overdue),
     ExpectedRule("source.learning", learning),

@@ -70,7 +70,10 @@ Sizes = Mapping[Kind | None, Past]
 
 @dataclass(frozen=True, slots=True)
 class Pasts:
-    """Sizes of earlier backups of a source, by kind, and when each living image was made."""
+    """Sizes of earlier backups of a source, by kind, and when each living image was made.
+
+    What is not zeros, what was in use and how large the source was matter of fulls alone.
+    """
 
     stored: Sizes
     nonzero: Sizes
@@ -124,15 +127,18 @@ def pasts_of(source: Source) -> Pasts:
         empty = measure.payload_bytes == 0 and kind in FULL_KINDS
         if measure.whole and not empty:
             grouped.setdefault(kind, []).append(measure)
+    fulls: Mapping[Kind | None, Sequence[Measure]] = {
+        kind: every for kind, every in grouped.items() if kind is Kind.FULL
+    }
     # A backup is compared by when it was measured; what was never measured, by its own date.
     made = {point.key: point.at for point in source.points}
     made |= {item.key: item.at for item in newest if item.key is not None}
     return Pasts(
         past_sizes(grouped, lambda measure: measure.payload_bytes),
         # 0 is also what was never looked at.
-        past_sizes(grouped, lambda measure: measure.nonzero_bytes or None),
-        past_sizes(grouped, lambda measure: measure.used_bytes),
-        past_sizes(grouped, lambda measure: measure.source_bytes),
+        past_sizes(fulls, lambda measure: measure.nonzero_bytes or None),
+        past_sizes(fulls, lambda measure: measure.used_bytes),
+        past_sizes(fulls, lambda measure: measure.source_bytes),
         past_sizes(grouped, lambda measure: measure.file_bytes),
         made,
     )

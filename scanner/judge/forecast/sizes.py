@@ -86,15 +86,18 @@ def sized(
         source_bytes=measure.source_bytes,
         used_bytes=measure.used_bytes,
         whole=measure.whole and not hollow and not (image and image.own.verdict in HOLLOW),
-        packed=is_packed(image) or (payload is not None and measure.file_bytes < payload),
+        packed=is_packed(image) or is_smaller(measure, needed_by(image)),
     )
 
 
 def total(sizes: Iterable[int | None]) -> int | None:
     """Return the sum; None where a summand is unknown."""
-    every = list(sizes)
-    known = [size for size in every if size is not None]
-    return sum(known) if len(known) == len(every) else None
+    whole = 0
+    for size in sizes:
+        if size is None:
+            return None
+        whole += size
+    return whole
 
 
 def largest(sizes: Iterable[int | None]) -> int | None:
@@ -105,6 +108,13 @@ def largest(sizes: Iterable[int | None]) -> int | None:
 def is_packed(image: JudgedImage | None) -> bool:
     """Whether an image says that what it holds is compressed."""
     return image is not None and bool(image.image.facts.get("Compressed"))
+
+
+def is_smaller(measure: Measure, needed: int | None) -> bool:
+    """Whether a file takes less than what it stores; one that was cut would have been longer."""
+    length = max(measure.file_bytes, needed or 0)
+    known = measure.whole or needed is not None
+    return known and measure.payload_bytes is not None and length < measure.payload_bytes
 
 
 def needed_by(image: JudgedImage | None) -> int | None:

@@ -18,16 +18,23 @@ from scanner.judge.names.words import (
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """A pattern for whole names without their folder, and what its groups mean."""
+    """A pattern for whole names without their folder, and what its groups mean.
+
+    ``suffixes`` are those it can end in, in lower case; none stands for any.
+    """
 
     name: str
     pattern: re.Pattern[str]
     read: Callable[[re.Match[str]], Found | None]
+    suffixes: frozenset[str]
 
 
 def by_program(name: str, path: str) -> tuple[str, Found] | None:
     """Read a name by the first program's grammar that fits it."""
+    suffix = name.rpartition(".")[2].lower()
     for grammar in GRAMMARS:
+        if grammar.suffixes and suffix not in grammar.suffixes:
+            continue
         match = grammar.pattern.fullmatch(path if grammar.name == "windows-image" else name)
         found = grammar.read(match) if match else None
         if found is not None:
@@ -123,9 +130,17 @@ def maintenance_plan(found: re.Match[str]) -> Found | None:
     return Found(found["stem"], SUFFIX_KINDS.get(found["suffix"].lower()), at=at) if at else None
 
 
-def grammar(name: str, pattern: str, read: Callable[[re.Match[str]], Found | None]) -> Grammar:
+def hyper_v(found: re.Match[str]) -> Found:
+    """``<disk>_<GUID>.avhdx``: a checkpoint of a disk, with another GUID each time."""
+    return Found(found["stem"])
+
+
+def grammar(
+    name: str, pattern: str, read: Callable[[re.Match[str]], Found | None], suffixes: str = ""
+) -> Grammar:
     """Return a grammar whose pattern does not care for case, nor for what a name may hold."""
-    return Grammar(name, re.compile(pattern, re.IGNORECASE | re.DOTALL | re.ASCII), read)
+    compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL | re.ASCII)
+    return Grammar(name, compiled, read, frozenset(suffixes.split()))
 
 
 GRAMMARS: tuple[Grammar, ...] = (
@@ -134,12 +149,14 @@ GRAMMARS: tuple[Grammar, ...] = (
         r"(?P<set>[0-9A-F]{16})(?:-(?P<text>.+))?-(?P<increment>[0-9]{2,5})-(?P<file>[0-9]{2,5})"
         r"\.mr(?:img|bak)x?",
         macrium,
+        "mrimg mrimgx mrbak mrbakx",
     ),
     grammar(
         "veeam",
         r"(?P<stem>.*?)(?P<at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6})(?P<tail>_[0-9A-F]{4})?"
         r"\.(?P<suffix>vbk|vib|vrb)",
         veeam,
+        "vbk vib vrb",
     ),
     grammar(
         "proxmox",
@@ -152,41 +169,54 @@ GRAMMARS: tuple[Grammar, ...] = (
         r"(?P<stem>.+)_(?P<kind>full|inc|diff)_b(?P<chain>[0-9]{1,6})_s(?P<slice>[0-9]{1,6})"
         r"_v[0-9]{1,6}(?:[-.][0-9_.-]{1,40})?\.tib",
         acronis,
+        "tib",
     ),
-    grammar("acronis-archive", r"(?P<stem>.+)-(?P<number>[0-9]{4})\.tibx", acronis_archive),
+    grammar("acronis-archive", r"(?P<stem>.+)-(?P<number>[0-9]{4})\.tibx", acronis_archive, "tibx"),
     grammar(
         "shadowprotect",
         r"(?P<stem>.+)-b(?P<b>[0-9]{3,9})(?:-d(?P<d>[0-9]{3,9}))?(?:-i(?P<i>[0-9]{3,9}))?"
         r"(?:-c[dwmr]){0,8}\.sp[fi]",
         shadowprotect,
+        "spf spi",
     ),
     grammar(
         "veritas",
         r"(?P<stem>.+?)(?P<base>[0-9]{3})(?:_i(?P<i>[0-9]{3,5}))?(?:_s[0-9]{2,4})?\.i?v2i",
         veritas,
+        "v2i iv2i",
     ),
     grammar(
         "urbackup",
         r"(?P<stem>Image_[A-Z]+)_(?P<at>[0-9]{6}-[0-9]{4}(?:[0-9]{2})?)\.(?:vhdx?z?|raw)",
         urbackup,
+        "vhd vhdx vhdz vhdxz raw",
     ),
     grammar(
         "windows-image",
         r"(?:.*/)?WindowsImageBackup/[^/]+/Backup (?P<at>[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{6})"
         r"/(?P<name>[^/]+\.vhdx?)",
         windows_image,
+        "vhd vhdx",
+    ),
+    grammar(
+        "hyper-v",
+        r"(?P<stem>.+)_[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}\.avhdx?",
+        hyper_v,
+        "avhd avhdx",
     ),
     grammar(
         "ola-hallengren",
         r"(?P<stem>.+)_(?P<kind>full|diff|log)(?P<copy>_copy_only)?"
         r"_(?P<at>[0-9]{8}_[0-9]{6})(?:_[0-9]{1,3})?\.(?:bak|trn|dif)",
         ola_hallengren,
+        "bak trn dif",
     ),
     grammar(
         "maintenance-plan",
         r"(?P<stem>.+)_backup_(?P<at>[0-9]{4}_[0-9]{2}_[0-9]{2}_[0-9]{6})_[0-9]{7}"
         r"\.(?P<suffix>bak|trn|dif)",
         maintenance_plan,
+        "bak trn dif",
     ),
 )
 # Programs that number full and increments in one sequence, and the number of the full.

@@ -78,8 +78,26 @@ UNNAMED = "*"
 # UrBackup, ImageBackup.cpp: an image lies in YYMMDD-HHMM_Image_<volume>.
 SHORT_STAMP = re.compile(r"(?P<stamp>[0-9]{6}-[0-9]{4}(?:[0-9]{2})?)_(?=Image_)")
 DIGITS_LAST = re.compile(r"(?:.*\.)?[0-9]+", re.DOTALL)
+# rsnapshot.conf(5): the newest is number 0, and each night the folders are renamed.
+ROTATED = re.compile(
+    r"(?:hourly|daily|weekly|monthly|yearly|alpha|beta|gamma|delta)\.[0-9]{1,4}", re.IGNORECASE
+)
 PIECE = re.compile(r"(?P<whole>.+)\.(?P<number>[0-9]{3})", re.DOTALL)
 LETTERED_PIECE = re.compile(r"(?P<whole>.+\.(?:gz|zst|xz|bz2|lz4|lzo|img))\.(?P<at>[a-z]{2})")
+
+
+class Names:
+    """What names say, each read once: several questions about an image are answered by its name."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, NameReading] = {}
+
+    def read(self, path: str) -> NameReading:
+        """Return what `read_name` does."""
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = read_name(path)
+        return known
 
 
 def read_name(path: str) -> NameReading:
@@ -129,11 +147,15 @@ def home_of(folder: str, family: str) -> tuple[str, datetime | None]:
     """Return a folder without what changes from backup to backup, and the last date in it."""
     parts = []
     at = None
-    for part in folder.split("/"):
+    every = folder.split("/")
+    for part in every:
         kind = WORDS.get(part.lower())
         if kind is not None and (kind is not Kind.LOG or family == DATABASE):
             continue
-        cuts = short_stamp(part) or stamps(part)
+        if ROTATED.fullmatch(part):
+            continue
+        others = "/".join(other for other in every if other != part)
+        cuts = short_stamp(part) or stamps(part, others)
         at = next((cut.at for cut in reversed(cuts) if cut.at), at)
         parts.append(without(part, cuts))
     return "/".join(part for part in parts if part), at

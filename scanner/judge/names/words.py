@@ -88,6 +88,7 @@ TIME = (
     rf"(?:(?P<gap>T|[ _.-]{{0,3}})(?P<H>{HOUR})(?P<t>[:h._-]?)(?P<M>{SIXTY})"
     rf"(?:(?P=t)(?P<S>{SIXTY}))?Z?)?(?![^\W_])"
 )
+SOME_YEAR = re.compile(YEAR)
 YEAR_FIRST = re.compile(
     rf"(?<![0-9])(?P<Y>{YEAR})(?P<s>[-_.]?)(?P<m>{MONTH})(?P=s)(?P<d>{DAY}){TIME}"
 )
@@ -164,17 +165,20 @@ def counts(kind: Kind | None, digits: str, suffixes: Sequence[str]) -> bool:
     return int(digits) < (100 if few else 1900)
 
 
-def stamps(text: str) -> list[Cut]:
+def stamps(text: str, beside: str = "") -> list[Cut]:
     """Return the dates in a text, with their times, in order.
 
-    A time without seconds goes only where the rest of the text still names something: a number of
-    four digits behind a date may be all that tells two machines apart.
+    A time without seconds goes only where the rest of the text still names something, or what
+    stands ``beside`` it: a number of four digits behind a date may be all that tells two machines
+    apart.
     """
+    if SOME_YEAR.search(text) is None:
+        return []
     cuts = [cut for found in YEAR_FIRST.finditer(text) for cut in year_first(found)]
     rest = blanked(text, cuts)
     cuts += [cut for found in YEAR_LAST.finditer(rest) for cut in year_last(found)]
     cuts.sort(key=lambda cut: cut.start)
-    if any(cut.weak for cut in cuts) and not names_something(blanked(text, cuts)):
+    if any(cut.weak for cut in cuts) and not names_something(f"{blanked(text, cuts)}/{beside}"):
         return [cut for cut in cuts if not cut.weak]
     return cuts
 

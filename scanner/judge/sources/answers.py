@@ -115,6 +115,9 @@ def failure(point: RestorePoint, images: Mapping[int, JudgedImage]) -> str:
     """Say why the newest backup does not restore, and whose fault it is."""
     image = images[point.key]
     meaning = MEANINGS.get(point.ruling.rule, point.ruling.rule)
+    row = point.ruling.evidence
+    if point.ruling.rule == "doubtful" and row is not None and row.evidence.check in TELLING:
+        meaning = row.evidence.actual or meaning
     said = f"newest backup {image.path!r} is {point.ruling.verdict.word}: "
     if point.deciding_key == point.key or point.deciding_key not in images:
         return said + meaning
@@ -155,8 +158,15 @@ def named(image: JudgedImage) -> str:
 def missing_parent(image: JudgedImage) -> str:
     """Say which image is to be looked for."""
     wanted = next((link.wanted for link in image.parents if link.image_key is None), None)
-    what = "the missing piece" if wanted is None else wanted
-    return f"look for {what}, else start a new full backup"
+    what = "what it needs" if wanted is None else wanted
+    return f"look for {what}, else {NEW_FULL}"
+
+
+def missing_piece(image: JudgedImage) -> str:
+    """Say of how many pieces one is to be looked for."""
+    piece = image.image.piece
+    count = "" if piece is None else f" of the {piece.count}"
+    return f"look for the missing piece{count} of {named(image)}, else {NEW_FULL}"
 
 
 NEW_FULL = "start a new full backup"
@@ -170,6 +180,7 @@ STEPS: Mapping[str, Callable[[JudgedImage], str]] = {
     "storage-fails": lambda image: f"replace the disk under {named(image)}, then {NEW_FULL}",
     "bytes-wrong": lambda image: f"{NEW_FULL}, and look for another copy of {named(image)}",
     "left-over": lambda image: f"remove {named(image)}: nothing leads to it any more",
+    "piece-missing": missing_piece,
     "member-missing": missing_parent,
     "bytes-missing": lambda _image: f"see why the backup job ended early, then {NEW_FULL}",
     "stalled": lambda _image: f"see why the backup job never finished, then {NEW_FULL}",
@@ -188,6 +199,11 @@ STEPS: Mapping[str, Callable[[JudgedImage], str]] = {
 }
 """What to do first about the rule that decided."""
 
+TELLING: frozenset[str] = frozenset(
+    {"chain.parent.present", "chain.parent.unmodified", "chain.sequence.present"}
+)
+"""Doubts that say more by what was found than by their rule."""
+
 IMPLIED = frozenset({"source.rpo"})
 """Rules that say no more than that nothing restores."""
 
@@ -202,6 +218,7 @@ ADVICE_STEPS: Mapping[str, str] = {
     "source.missing": "see whether its backup job was ever set up, and where it writes to",
     "source.gone": "see who removed its backups, and start a new full backup",
     "source.rpo": "see why its backup job brings nothing newer",
+    "source.ahead": "set the clock right, and the file's date",
     "source.late": "see why its backup job did not run",
     "source.overdue": "see why its backup job does not run any more",
     "source.rto": "keep fewer images in a chain, or a copy on a faster disk",

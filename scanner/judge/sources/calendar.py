@@ -75,7 +75,7 @@ class Gap:
     """A stretch without anything to restore, longer than ``usual`` between backups around it.
 
     ``points`` are the backups made within it, which do not restore; where there are none, none was
-    made.
+    made. ``usual`` is nothing for a hole in a log.
     """
 
     begin: datetime
@@ -210,8 +210,10 @@ def gaps(source: Source) -> tuple[Gap, ...]:
     """Return the stretches without anything to restore that are longer than usual, oldest first.
 
     From the newest restorable time to now is none: that is how old the newest one is. Nor is a
-    stretch in which backups were made and taken away since: old ones are thinned out.
+    stretch in which backups were made and taken away since: old ones are thinned out. A hole in a
+    log is always one: between two stretches of any moment no moment is thinned out.
     """
+    holes = holes_in_logs(source)
     unusable = [point for point in ordered(source.points) if not point.usable]
     gone = sorted(utc(item.at) for item in source.history if item.key is None)
     made = sorted({*gone, *(utc(point.at) for point in source.points)})
@@ -221,11 +223,21 @@ def gaps(source: Source) -> tuple[Gap, ...]:
         inside = tuple(unusable[bisect_right(dates, begin) : bisect_left(dates, end)])
         thinned = bisect_right(gone, begin) < bisect_left(gone, end)
         usual = usual_between(made, begin, end, both_sides=not inside)
+        if (begin, end) in holes:
+            found.append(Gap(begin, end, timedelta(0), inside))
+            continue
         if thinned and not inside:
             continue
         if usual is not None and end - begin > usual * UNUSUAL_TIMES:
             found.append(Gap(begin, end, usual, inside))
     return tuple(found)
+
+
+def holes_in_logs(source: Source) -> frozenset[tuple[datetime, datetime]]:
+    """Return from when to when a log is missing between stretches of any moment."""
+    spans = sorted((utc(span.begin), utc(span.end)) for span in source.spans)
+    logged = [(begin, end) for begin, end in spans if begin < end]
+    return frozenset((before[1], after[0]) for before, after in pairwise(logged))
 
 
 def stretches_without(source: Source) -> Iterator[tuple[datetime, datetime]]:

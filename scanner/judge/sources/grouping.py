@@ -8,14 +8,15 @@ would hide that one of them has no backup. What the configuration declares goes 
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from scanner.expectations import Expectations, SourceExpectation, matches
+from scanner.expectations import Expectations, SourceExpectation
+from scanner.expectations.matching import Matcher, matcher
 from scanner.findings import finding_id
 from scanner.judge.model import JudgedImage
-from scanner.judge.names.reading import UNNAMED, read_name
+from scanner.judge.names.reading import UNNAMED, Names
 from scanner.judge.sources.model import Measure, RestorePoint, Source, SourceKind, Span, when
 from scanner.judge.sources.points import in_zone, is_there, on_that_day, restore_points, written_at
 from scanner.judge.sqlserver.databases import Database, databases
@@ -34,7 +35,10 @@ DECLARED = "declared"
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """Everything sources are found in. Local times are read in ``zone``."""
+    """Everything sources are found in. Local times are read in ``zone``.
+
+    ``names`` is what the files' names say, as far as anybody asked.
+    """
 
     repositories: Sequence[RepositoryRow]
     files: Sequence[FileRow]
@@ -42,6 +46,7 @@ class Matter:
     history: Sequence[HistoryRow]
     expectations: Expectations
     zone: tzinfo
+    names: Names = field(default_factory=Names)
 
 
 @dataclass
@@ -65,12 +70,16 @@ def sources(matter: Matter, logged: Sequence[Database] | None = None) -> tuple[S
     if logged is None:
         logged = databases(judged_sets(image for image in matter.images if is_there(image)))
     in_databases = {item.key for database in logged for item in database.sets}
-    places = {image.key: disk_key(image) for image in living if image.key not in in_databases}
+    places = {
+        image.key: disk_key(image, matter.names)
+        for image in living
+        if image.key not in in_databases
+    }
     keys = joined(living, logged, places)
     drafts = drafted(living, keys, logged)
     add_history(drafts, matter, keys, logged, places)
     declared = tuple(declare(drafts, matter))
-    points = restore_points(matter.images, finished(logged), matter.zone)
+    points = restore_points(matter.images, finished(logged), matter.zone, matter.names)
     spans = {database.full_name: spans_of(database, matter.zone) for database in logged}
     found = [source_of(draft, points, spans, matter) for draft in declared]
     return tuple(sorted(told_apart(found), key=lambda item: (item.name, item.id)))
@@ -78,7 +87,8 @@ def sources(matter: Matter, logged: Sequence[Database] | None = None) -> tuple[S
 
 def hidden(path: str) -> bool:
     """Whether a file lies in a hidden folder: chunks of a store, no backup of anything alone."""
-    return any(part.startswith(".") for part in path.split("/")[:-1])
+    dotted = path.startswith(".") or "/." in path
+    return dotted and any(part.startswith(".") for part in path.split("/")[:-1])
 
 
 def finished(logged: Iterable[Database]) -> dict[int, datetime]:
@@ -124,15 +134,15 @@ def database_key(database: Database) -> Key:
     return (DATABASE, database.sets[0].family, database.full_name)
 
 
-def disk_key(image: JudgedImage) -> Key:
+def disk_key(image: JudgedImage, names: Names) -> Key:
     """Return what images of one disk have in common, as far as names tell."""
     file = image.files[0]
-    return place_key(file.repository_id, file.path, file.format)
+    return place_key(file.repository_id, file.path, file.format, names)
 
 
-def place_key(repository_id: int, path: str, format_name: str | None) -> Key:
+def place_key(repository_id: int, path: str, format_name: str | None, names: Names) -> Key:
     """Return the key of a disk image by where it lies and what it is called."""
-    reading = read_name(path)
+    reading = names.read(path)
     return (DISK, str(repository_id), reading.home, reading.stem, format_name or "")
 
 
@@ -201,7 +211,7 @@ def add_history(
         if row.source is not None:
             key = by_source.get(row.source) or key or (DATABASE, "", row.source)
         elif key is None:
-            place = place_key(row.repository_id, row.path, row.format)
+            place = place_key(row.repository_id, row.path, row.format, matter.names)
             key = by_place.get(place, place)
         if key not in drafts and (row.repository_id, row.path) in there:
             continue  # the file is part of another image now
@@ -219,9 +229,10 @@ def declare(drafts: Mapping[Key, Draft], matter: Matter) -> Iterator[Draft]:
     of which nothing was ever seen is an empty one.
     """
     roots = {row.id: row.path for row in matter.repositories}
+    questions = [(item, matcher(item)) for item in declared(matter)]
     claimed: dict[str, list[Draft]] = {item.name: [] for item in declared(matter)}
     for _key, draft in sorted(drafts.items()):
-        item = next((one for one in declared(matter) if claims(one, draft, roots)), None)
+        item = claimant(draft, questions, roots)
         if item is None:
             yield draft
         else:
@@ -248,12 +259,20 @@ def declared(matter: Matter) -> Sequence[SourceExpectation]:
     return matter.expectations.sources
 
 
-def claims(item: SourceExpectation, draft: Draft, roots: Mapping[int, str]) -> bool:
-    """Whether a declared source is the one these images are of: it claims any of them."""
+def claimant(
+    draft: Draft,
+    questions: Sequence[tuple[SourceExpectation, Matcher]],
+    roots: Mapping[int, str],
+) -> SourceExpectation | None:
+    """Return the declared source that these images are of: the first that claims any of them."""
     name = draft.key[-1] if draft.key[0] == DATABASE else None
-    rows = ((image.files[0].repository_id, image.path) for image in draft.images)
-    gone = ((row.repository_id, row.path) for row in draft.history if not draft.images)
-    return any(matches(item, path, roots.get(number, ""), name) for number, path in (*rows, *gone))
+    rows = [(image.files[0].repository_id, image.path) for image in draft.images]
+    rows = rows or [(row.repository_id, row.path) for row in draft.history]
+    places = [(path, roots.get(number, "")) for number, path in rows]
+    for item, is_of in questions:
+        if any(is_of(path, root, name) for path, root in places):
+            return item
+    return None
 
 
 # Putting together
@@ -282,7 +301,7 @@ def source_of(
         images=tuple(images),
         points=tuple(own),
         spans=known if known is not None else single(own),
-        history=measures(draft, points, matter.zone),
+        history=measures(draft, points, matter),
         database=None if draft.database is None else draft.database.full_name,
     )
 
@@ -351,46 +370,60 @@ def format_of(source: Source) -> str:
     return (source.images[0].files[0].format if source.images else None) or "no image left"
 
 
-def measures(draft: Draft, points: Mapping[int, RestorePoint], zone: tzinfo) -> tuple[Measure, ...]:
+def measures(
+    draft: Draft, points: Mapping[int, RestorePoint], matter: Matter
+) -> tuple[Measure, ...]:
     """Return what a source's images measured, oldest first; the last reading of each counts."""
     living = {
         (file.repository_id, file.path, piece.image_index): image.key
         for image in draft.images
         for piece, file in zip(image.pieces, image.files, strict=True)
     }
-    newest: dict[tuple[object, ...], HistoryRow] = {}
+    newest: dict[tuple[object, ...], Dated] = {}
     for row in draft.history:
+        at = made_at_row(row, matter)
         # Another time of making at the same place is another backup, written over the first.
-        newest[row.repository_id, row.path, row.image_index, made_at_row(row, zone)] = row
-    found = (measure_of(rows, living, points, zone) for rows in whole_images(newest.values()))
+        newest[row.repository_id, row.path, row.image_index, at] = Dated(at, row)
+    found = (measure_of(rows, living, points) for rows in whole_images(newest.values()))
     return tuple(sorted(found, key=lambda item: (item.at, item.path)))
 
 
-def whole_images(rows: Iterable[HistoryRow]) -> Iterator[list[HistoryRow]]:
+class Dated(NamedTuple):
+    """What was measured of one piece, and when its image was made."""
+
+    at: datetime
+    row: HistoryRow
+
+
+def whole_images(rows: Iterable[Dated]) -> Iterator[list[Dated]]:
     """Yield the rows of each image: one, or one for each piece; of copies each for itself."""
-    groups: dict[tuple[object, ...], list[HistoryRow]] = {}
-    for row in rows:
+    groups: dict[tuple[object, ...], list[Dated]] = {}
+    for dated in rows:
+        row = dated.row
         if row.piece_number is None:
-            yield [row]
+            yield [dated]
             continue
         sign = (row.repository_id, row.image_index, row.kind, row.created_at, row.piece_count)
         copy = 0
-        while any(one.piece_number == row.piece_number for one in groups.get((*sign, copy), ())):
+        while any(
+            one.row.piece_number == row.piece_number for one in groups.get((*sign, copy), ())
+        ):
             copy += 1
-        groups.setdefault((*sign, copy), []).append(row)
+        groups.setdefault((*sign, copy), []).append(dated)
     yield from groups.values()
 
 
 def measure_of(
-    rows: Sequence[HistoryRow],
+    pieces: Sequence[Dated],
     living: Mapping[tuple[int, str, int], int],
     points: Mapping[int, RestorePoint],
-    zone: tzinfo,
 ) -> Measure:
     """Return what all pieces of one image measured together."""
-    first = min(rows, key=lambda row: (row.piece_number or 0, row.path))
-    at = made_at_row(first, zone)
-    places = ((row.repository_id, row.path, row.image_index) for row in rows)
+    at, first = pieces[0]
+    if len(pieces) > 1:
+        at, first = min(pieces, key=lambda one: (one.row.piece_number or 0, one.row.path))
+    rows = [piece.row for piece in pieces]
+    places = [(row.repository_id, row.path, row.image_index) for row in rows]
     keys = [key for place in places if (key := living.get(place)) is not None]
     point = points.get(keys[0]) if keys else None
     # An older state of a file that was written over is not the image that is there now.
@@ -414,20 +447,23 @@ def is_whole(row: HistoryRow) -> bool:
     return row.complete and (row.needed_bytes is None or row.file_bytes >= row.needed_bytes)
 
 
-def made_at_row(row: HistoryRow, zone: tzinfo) -> datetime:
+def made_at_row(row: HistoryRow, matter: Matter) -> datetime:
     """Return when an image of the past was made."""
     if row.created_at is not None:
-        return in_zone(row.created_at, zone)
+        return in_zone(row.created_at, matter.zone)
     written = written_at(row.mtime_ns)
-    named = read_name(row.path).at
-    return written if named is None else on_that_day(named, written, zone)
+    named = matter.names.read(row.path).at
+    return written if named is None else on_that_day(named, written, matter.zone)
 
 
 def total(sizes: Iterable[int | None]) -> int | None:
     """Return a sum; None where any part of it is not known."""
-    every = list(sizes)
-    known = [size for size in every if size is not None]
-    return sum(known) if len(known) == len(every) else None
+    whole = 0
+    for size in sizes:
+        if size is None:
+            return None
+        whole += size
+    return whole
 
 
 SAME_SECONDS = 86_400

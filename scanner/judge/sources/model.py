@@ -111,17 +111,17 @@ class Source:
     @property
     def newest(self) -> RestorePoint | None:
         """The newest point that is proven to restore."""
-        return max((point for point in self.points if point.usable), key=when, default=None)
+        return next((point for point in reversed(self.points) if point.usable), None)
 
     @property
     def oldest(self) -> RestorePoint | None:
         """The oldest point that is proven to restore."""
-        return min((point for point in self.points if point.usable), key=when, default=None)
+        return next((point for point in self.points if point.usable), None)
 
     @property
     def last(self) -> RestorePoint | None:
         """The newest point of all, whatever it is worth."""
-        return max(self.points, key=when, default=None)
+        return self.points[-1] if self.points else None
 
 
 def when(point: RestorePoint) -> tuple[datetime, int]:

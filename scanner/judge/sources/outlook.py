@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from scanner.expectations import Expectations
-from scanner.judge.advice import Advice
+from scanner.judge.advice import Advice, Severity
 from scanner.judge.expected.layers import machine_advice
 from scanner.judge.expected.pace import restore_seconds
 from scanner.judge.expected.rules import expected_advice, terms_of
@@ -70,7 +70,10 @@ NOTHING = Outlook((), ())
 
 
 def outlook(known: Known, now: datetime, acknowledged: frozenset[str] = frozenset()) -> Outlook:
-    """Return the outlook of every source; no answer dwells on ``acknowledged`` warnings."""
+    """Return the outlook of every source that is there, or missed.
+
+    No answer dwells on ``acknowledged`` warnings.
+    """
     matter = Matter(
         known.repositories, known.files, known.images, known.history, known.expectations, known.zone
     )
@@ -98,14 +101,25 @@ def outlook(known: Known, now: datetime, acknowledged: frozenset[str] = frozense
         said += expected_advice(source, terms, said)
         said += forecast_advice(source, coming)
         said += unsaid(fit_advice(source, newest_fits(source)), said)
+        advice.extend(said)
+        if is_past(source, said):
+            continue
         pressing = [item for item in said if item.id not in acknowledged]
         newest, rate = source.newest, terms.bytes_per_second
         seconds = None if newest is None else restore_seconds(newest, rate)
         stands = answer(source, images, pressing)
         found.append(SourceOutlook(source, stands, seconds, coming))
-        advice.extend(said)
     shared = together([(one.source, one.forecasts) for one in found], ground)
     return Outlook(tuple(found), tuple(advice), shared)
+
+
+def is_past(source: Source, said: Iterable[Advice]) -> bool:
+    """Whether nothing of a source is left, and nobody misses it.
+
+    What was there once stays in the history: an answer about it would be an alarm for ever.
+    """
+    missed = any(item.severity is Severity.WARNING for item in said)
+    return not source.images and not missed
 
 
 SAID_BY_OTHERS: Mapping[str, str] = {"fit.partial": "sql.stored-too-little"}

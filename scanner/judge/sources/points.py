@@ -1,11 +1,11 @@
 """Restore points: the time each image leads back to, and what a restore of it has to read."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from scanner.judge.model import BY_GRAMMAR, JudgedImage, Proof
-from scanner.judge.names.reading import read_name
+from scanner.judge.names.reading import Names
 from scanner.judge.paths import circles
 from scanner.judge.sources.model import DatedBy, RestorePoint
 from scanner.results import FileState
@@ -24,7 +24,7 @@ class Along:
 
 
 def restore_points(
-    images: Sequence[JudgedImage], times: Mapping[int, datetime], zone: tzinfo
+    images: Sequence[JudgedImage], times: Mapping[int, datetime], zone: tzinfo, names: Names
 ) -> dict[int, RestorePoint]:
     """Return the restore point of each image that is there, by key.
 
@@ -32,7 +32,9 @@ def restore_points(
     """
     added = along_the_way(images)
     return {
-        image.key: point_of(image, added[image.key], times.get(image.key), zone)
+        image.key: point_of(
+            image, added[image.key], made_at(image, times.get(image.key), zone, names)
+        )
         for image in images
         if is_there(image)
     }
@@ -43,11 +45,9 @@ def is_there(image: JudgedImage) -> bool:
     return any(file.state is not FileState.GONE for file in image.files)
 
 
-def point_of(
-    image: JudgedImage, along: Along, known: datetime | None, zone: tzinfo
-) -> RestorePoint:
+def point_of(image: JudgedImage, along: Along, made: tuple[datetime, DatedBy]) -> RestorePoint:
     """Return the restore point of one image."""
-    at, dated_by = made_at(image, known, zone)
+    at, dated_by = made
     return RestorePoint(
         image.key,
         at,
@@ -61,13 +61,15 @@ def point_of(
     )
 
 
-def made_at(image: JudgedImage, known: datetime | None, zone: tzinfo) -> tuple[datetime, DatedBy]:
+def made_at(
+    image: JudgedImage, known: datetime | None, zone: tzinfo, names: Names
+) -> tuple[datetime, DatedBy]:
     """Return when an image was made, and who says so."""
     created = known or image.image.created_at
     if created is not None:
         return in_zone(created, zone), DatedBy.FORMAT
     written = written_at(max(file.mtime_ns for file in image.files))
-    named = read_name(image.path).at
+    named = names.read(image.path).at
     if named is not None:
         return on_that_day(named, written, zone), DatedBy.NAME
     return written, DatedBy.FILE
@@ -135,8 +137,7 @@ def weaker(one: Proof, other: Proof) -> Proof:
     """Return what was proven of two images together: the oldest times, all bytes."""
     needed = (one.bytes_needed, other.bytes_needed)
     since = [one.unchanged_since, other.unchanged_since]
-    return replace(
-        one,
+    return Proof(
         structure_at=both(one.structure_at, other.structure_at),
         read_at=both(one.read_at, other.read_at),
         unchanged_since=None if None in since else max(time for time in since if time),

@@ -5,7 +5,7 @@ and what findings already say with a verdict of their own weigh nothing here.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from scanner.config import (
@@ -26,27 +26,30 @@ from scanner.results import FileState
 A_DAY_SECONDS = 86_400
 """More than local times, taken as they stand, can be wrong."""
 
+NEVER_LOGGED = frozenset({"master", "model"})
+"""System databases without log backups: of `master` a server makes none, and `model` is in the full
+recovery model only so that new databases are (Microsoft Learn, "Back Up and Restore: System
+Databases")."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A database as the rules see it: only what is still there."""
+    """A database as the rules see it: only what is still there.
+
+    ``fulls`` are its full backups, the newest last; ``newest`` is the one of any kind that was made
+    last.
+    """
 
     database: Database
     images: Mapping[int, JudgedImage]
     now: datetime
+    fulls: Sequence[BackupSet] = field(init=False)
+    newest: BackupSet = field(init=False)
 
-    @property
-    def fulls(self) -> list[BackupSet]:
-        """Full backups, the newest last."""
-        return sorted(
-            (item for item in self.database.sets if item.is_full),
-            key=lambda item: (item.end, item.last_lsn),
-        )
-
-    @property
-    def newest(self) -> BackupSet:
-        """The backup of any kind that was made last."""
-        return max(self.database.sets, key=lambda item: (item.end, item.last_lsn))
+    def __post_init__(self) -> None:
+        fulls = sorted((item for item in self.database.sets if item.is_full), key=made)
+        object.__setattr__(self, "fulls", fulls)
+        object.__setattr__(self, "newest", max(self.database.sets, key=made))
 
     @property
     def expected(self) -> bool:
@@ -77,6 +80,11 @@ class Subject:
         """Return how long ago a backup was finished; a local time is taken as it stands."""
         made = datetime.fromtimestamp(instant(item.finished), UTC)
         return self.now - made
+
+
+def made(item: BackupSet) -> tuple[float, int]:
+    """Return what sets are sorted by: when they were made."""
+    return item.end, item.last_lsn
 
 
 Said = tuple[Severity, str] | None
@@ -137,7 +145,7 @@ def advise_on(subject: Subject) -> Iterator[Advice]:
 def log_backups_missing(subject: Subject) -> Said:
     """Full recovery model, and the log is not backed up: it grows, and no time between restores."""
     fulls = subject.fulls
-    if not fulls or not in_full_recovery(subject, fulls[-1]):
+    if not fulls or never_logged(subject) or not keeps_its_log(subject):
         return None
     last = fulls[-1]
     logs = [item for item in subject.database.sets if item.is_log and item.finished is not None]
@@ -148,16 +156,34 @@ def log_backups_missing(subject: Subject) -> Said:
     waited = subject.now - datetime.fromtimestamp(since, UTC)
     if waited <= SQL_LOG_AGE_MAX:
         return None
+    model = recovery_model(subject) or "FULL"
+    # How long nothing came says nothing of what is not expected to come: a copy brought in once.
+    lapse = f" {'for' if logs else 'in'} {days(waited)}: none" if subject.expected else ""
     sentence = (
-        f"in the full recovery model, and no log backup {'for' if logs else 'in'} {days(waited)}: "
-        f"none since the last full ({last.path!r})"
+        f"in the {model.lower()} recovery model, and no log backup{lapse} "
+        f"since the last full ({last.path!r})"
     )
     return subject.severity, sentence
 
 
-def in_full_recovery(subject: Subject, last: BackupSet) -> bool:
-    """Whether the last full says so, or does not deny it while log backups exist."""
-    model = text(subject.images[last.key].image.facts, "RecoveryModel")
+def never_logged(subject: Subject) -> bool:
+    """Whether no log backup can be expected: of a system database, or one nothing is written to."""
+    return subject.newest.database.casefold() in NEVER_LOGGED or is_read_only(subject)
+
+
+def is_read_only(subject: Subject) -> bool:
+    """Whether nothing could be written to the database when it was backed up last."""
+    return subject.images[subject.newest.key].image.facts.get("IsReadOnly") is True
+
+
+def recovery_model(subject: Subject) -> str | None:
+    """Return the recovery model as the newest set gives it: it may have changed since the full."""
+    return text(subject.images[subject.newest.key].image.facts, "RecoveryModel")
+
+
+def keeps_its_log(subject: Subject) -> bool:
+    """Whether the newest set says so, or does not deny it while log backups exist."""
+    model = recovery_model(subject)
     if model is None:
         return any(item.is_log for item in subject.database.sets)
     return model != "SIMPLE"
@@ -186,7 +212,8 @@ def full_too_old(subject: Subject) -> Said:
         name = "the last usable full backup"
         others += f"; a newer one ({passed_over.path!r}) is {passed_over.verdict.word}"
     sentence = f"{name} is {days(age)} old ({last.path!r}), {others}"
-    return subject.severity, sentence
+    # What nothing is written to is backed up once.
+    return Severity.ADVICE if is_read_only(subject) else subject.severity, sentence
 
 
 def base_missing(subject: Subject) -> Said:

@@ -102,10 +102,11 @@ def joined_owners(sets: Iterable[BackupSet]) -> dict[tuple[str, str], tuple[str,
     """Map each server and name to the one that speaks for all that are the same database."""
     owner: dict[tuple[str, str], tuple[str, str]] = {}
     met: dict[tuple[object, ...], tuple[str, str]] = {}
-    for item in sets:
-        here = (item.server, item.database)
+    # Most sets of a family say the same of these as the one before.
+    for fork, server, name in dict.fromkeys((i.fork, i.server, i.database) for i in sets):
+        here = (server, name)
         owner.setdefault(here, here)
-        for sign in ((item.fork, "server", item.server), (item.fork, "name", item.database)):
+        for sign in ((fork, "server", server), (fork, "name", name)):
             join(owner, met.setdefault(sign, here), here)
     return {here: root(owner, here) for here in owner}
 

@@ -12,7 +12,15 @@ from formats.core.model import Bearing, Outcome
 from scanner.judge.cases import Case, Shelf, synthetic
 from scanner.judge.model import BY_IDENTITY, BY_LSN, ParentLink, Ruling
 from scanner.judge.sqlserver.databases import Atlas, Missing, Reason
-from scanner.judge.sqlserver.lsn import BackupSet, Way, backup_set, families, followed, lsn, ways
+from scanner.judge.sqlserver.lsn import (
+    BackupSet,
+    Way,
+    backup_set,
+    families,
+    family_ways,
+    followed,
+    lsn,
+)
 from scanner.ledger.rows import EvidenceRow
 
 SQL_SERVER = "sqlserver_bak"
@@ -30,18 +38,18 @@ class Linked:
 
 
 def link_backups(
-    everything: Iterable[Case], own: Mapping[int, Ruling], shelf: Shelf
+    everything: Iterable[Case], every_set: Iterable[BackupSet], shelf: Shelf
 ) -> Iterator[tuple[int, Linked]]:
     """Yield the parents of each log backup, and of each differential whose full is there.
 
-    ``own`` are the rulings on each image by itself.
+    ``every_set`` are those of all images, with the verdict on each by itself.
     """
     backups = {case.key: case for case in everything if case.files[0].format == SQL_SERVER}
-    sets = sets_of(backups, own)
-    known = ways(sets)
+    sets = [item for item in every_set if item.key in backups]
     doubt = Doubt.about(backups.values(), sets)
     for family in families(sets):
-        atlas = Atlas.of([item for item in family if followed(item)])
+        order = [item for item in family if followed(item)]
+        known, atlas = dict(family_ways(order)), Atlas.of(order)
         for item in family:
             way = known.get(item.key)
             if way is None or item.is_full:
@@ -56,11 +64,14 @@ def link_backups(
                 yield item.key, Linked((ParentLink(base_of(item), None, BY_IDENTITY),), (row,))
 
 
-def sets_of(backups: Mapping[int, Case], own: Mapping[int, Ruling]) -> list[BackupSet]:
-    """Return what restores must know of the backups that say enough."""
+def sets_of(everything: Iterable[Case], own: Mapping[int, Ruling]) -> list[BackupSet]:
+    """Return what restores must know of the backups that say enough.
+
+    ``own`` are the rulings on each image by itself.
+    """
     found = (
-        backup_set(key, case.image, case.files[0].path, own[key].verdict)
-        for key, case in backups.items()
+        backup_set(case.key, case.image, case.files[0].path, own[case.key].verdict)
+        for case in everything
     )
     return [item for item in found if item is not None]
 

@@ -129,10 +129,10 @@ def backup_set(key: int, row: ImageRow, path: str, verdict: Verdict) -> BackupSe
     if row.kind is None or "BackupSetGUID" not in facts or first is None or last is None:
         return None
     fork = text(facts, "RecoveryForkID")
-    point = lsn(facts, "ForkPointLSN")
+    point = lsn(facts, "ForkPointLSN") if row.kind is Kind.LOG else None
     # Seen: the configuration remembers the database's last fork in every set made since. Only a
     # log in which that fork lies crosses it.
-    crosses = row.kind is Kind.LOG and point is not None and first <= point <= last
+    crosses = point is not None and first <= point <= last
     server, database = text(facts, "ServerName") or "?", text(facts, "DatabaseName") or "?"
     return BackupSet(
         key=key,

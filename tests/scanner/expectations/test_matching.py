@@ -118,6 +118,12 @@ def test_no_glob_breaks_the_matcher(glob: str) -> None:
         path_glob(glob).fullmatch("a/b [!a]")
 
 
+@pytest.mark.parametrize("glob", ["**/" * 100 + "b", "a/" + "**/" * 100, "/".join(["**"] * 100)])
+def test_any_number_of_folders_a_hundred_times_takes_no_longer(glob: str) -> None:
+    assert path_glob(glob).fullmatch("a/" * 30 + "b")
+    assert not path_glob("x" + glob).fullmatch("a/" * 30 + "c")
+
+
 def test_glob_is_also_tried_on_the_whole_path() -> None:
     source = SourceExpectation("x", match=("/srv/backups/clinic/**",))
     assert matches(source, "clinic/a.vhd", "/srv/backups", None)

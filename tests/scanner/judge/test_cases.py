@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formats.core.model import Identity, PieceOf
+from formats.core.model import Bearing, Identity, PieceOf
 from scanner.judge.cases import PIECES_MAX, cases, own_shares
 from scanner.judge.model import Verdict
 from scanner.results import FileState, PayloadSeen
@@ -246,6 +246,21 @@ def test_a_member_another_image_needs_as_its_parent_is_shown():
     judged = rows.judged()
     assert ruled(judged, "data.raw") == (Verdict.UNPROVEN, "not-judgeable")
     assert of(judged, "child.qcow2").deciding_key == of(judged, "data.raw").key
+
+
+def test_a_further_file_need_not_be_what_its_suffix_says():
+    rows = Rows()
+    rows.backup("vm/disk.qcow2", members=("disk.raw",))
+    misnamed = bad(bearing=Bearing.DOUBTFUL, check="generic.name")
+    rows.file("vm/disk.raw", (misnamed,), known_as=None)
+    assert ruled(rows.judged(), "vm/disk.qcow2") == (Verdict.SOUND, "proven")
+
+
+def test_what_else_is_wrong_with_a_further_file_counts():
+    rows = Rows()
+    rows.backup("vm/disk.qcow2", members=("disk.raw",))
+    rows.file("vm/disk.raw", (bad(check="storage.unreadable"),), known_as=None)
+    assert ruled(rows.judged(), "vm/disk.qcow2") == (Verdict.DAMAGED, "bytes-wrong")
 
 
 def test_members_that_are_no_image_are_not_listed_as_others():

@@ -114,6 +114,81 @@ def test_a_parent_in_another_repository_is_found():
     assert link(rows, "child.vhdx").image_key == base.id
 
 
+def damaged_copy_close_by(scheme: str, *, turned: bool) -> Rows:
+    rows = Rows()
+    wanted_one = Identity(scheme, "base")
+    copies = [("m/base.vhdx", (GOOD, bad())), ("z/other.vhdx", (GOOD,))]
+    for path, evidence in reversed(copies) if turned else copies:
+        rows.backup(path, evidence, identities=(wanted_one,))
+    rows.backup("m/child.vhdx", parents=(ParentRef((wanted_one,), ("base.vhdx",)),))
+    return rows
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_whole_copy_far_away_comes_before_a_damaged_one_close_by(turned):
+    rows = damaged_copy_close_by("vhdx.data_write_guid", turned=turned)
+    judged = rows.judged()
+    assert link(rows, "m/child.vhdx").image_key == of(judged, "z/other.vhdx").key
+    assert ruled(judged, "m/child.vhdx") == (Verdict.SOUND, "proven")
+    assert ruled(judged, "m/base.vhdx") == (Verdict.DAMAGED, "bytes-wrong")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_clone_that_kept_its_identity_does_not_heal_a_damaged_parent(turned):
+    rows = damaged_copy_close_by("vhd.uuid", turned=turned)
+    assert ruled(rows.judged(), "m/child.vhdx") == (Verdict.DAMAGED, "bytes-wrong")
+
+
+def test_a_damaged_copy_comes_before_one_that_is_gone():
+    rows = Rows()
+    rows.backup("m/base.vhdx", (GOOD, bad()), identity="base")
+    rows.backup("z/base.vhdx", identity="base", file=GONE)
+    rows.backup("m/child.vhdx", parents=wanted("base", "base.vhdx"))
+    assert ruled(rows.judged(), "m/child.vhdx") == (Verdict.DAMAGED, "bytes-wrong")
+
+
+@pytest.mark.parametrize("name", ["/srv/more/vm/base.qcow2", "../../more/vm/base.qcow2"])
+def test_a_name_that_leads_into_another_repository_is_followed(name):
+    rows = Rows()
+    base = rows.backup("vm/base.qcow2", file={"repository": 2})
+    rows.backup("vm/base 2.qcow2", file={"repository": 2})
+    rows.backup("vm/child.qcow2", parents=named(name))
+    assert link(rows, "vm/child.qcow2") == ParentLink(name, base.id, "name")
+    assert ruled(rows.judged(), "vm/child.qcow2") == (Verdict.SOUND, "proven")
+
+
+def test_a_whole_path_means_the_file_that_lies_there_and_no_other_of_its_name():
+    rows = Rows()
+    rows.backup("a/base.qcow2")
+    right = rows.backup("z/base.qcow2")
+    rows.backup("m/child.qcow2", parents=named("/srv/backups/z/base.qcow2"))
+    assert link(rows, "m/child.qcow2").image_key == right.id
+
+
+def test_a_raw_disk_that_is_there_is_not_missing_and_proves_nothing():
+    rows = Rows()
+    rows.file("vm/base.raw", known_as=None)
+    rows.backup("vm/child.qcow2", parents=named("base.raw"))
+    assert checks(rows, "vm/child.qcow2") == [
+        ("chain.parent.present", "'vm/base.raw' is of no known format")
+    ]
+    assert ruled(rows.judged(), "vm/child.qcow2") == (Verdict.UNPROVEN, "doubtful")
+
+
+def test_a_raw_disk_that_is_gone_is_missing():
+    rows = Rows()
+    rows.file("vm/base.raw", known_as=None, state=FileState.GONE)
+    rows.backup("vm/child.qcow2", parents=named("base.raw"))
+    assert ruled(rows.judged(), "vm/child.qcow2") == (Verdict.INCOMPLETE, "member-missing")
+
+
+def test_a_name_that_leads_out_of_all_repositories_is_missing():
+    rows = Rows()
+    rows.backup("base.qcow2", file={"repository": 2})
+    rows.backup("child.qcow2", parents=named("../moreover/base.qcow2"))
+    assert checks(rows, "child.qcow2") == [("chain.parent.present", "no such image")]
+
+
 def test_an_image_is_not_its_own_parent():
     rows = Rows()
     rows.backup("odd.vhdx", identity="odd", parents=wanted("odd"))
@@ -298,3 +373,33 @@ def test_parent_written_over_after_its_child_was_there_leaves_doubt():
 def test_parent_that_may_have_been_written_to_leaves_no_doubt(rows):
     assert checks(rows, "child.qcow2") == []
     assert ruled(rows.judged(), "child.qcow2") == (Verdict.SOUND, "proven")
+
+
+def swapped(child) -> Rows:
+    """Return a chain whose parent was replaced by an older file that kept its time."""
+    rows = Rows()
+    rows.backup("base.qcow2", file={"rewritten_at": SEEN, "mtime": OLD - timedelta(days=30)})
+    rows.backup("child.qcow2", parents=named("base.qcow2"), file={"mtime": OLD, **child})
+    return rows
+
+
+def test_an_old_file_put_back_with_its_old_time_leaves_doubt():
+    rows = swapped({"unchanged_since": SEEN - timedelta(days=1)})
+    assert checks(rows, "child.qcow2") == [
+        ("chain.parent.unmodified", "'base.qcow2' was written over since")
+    ]
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        pytest.param({"unchanged_since": None}, id="never proven"),
+        pytest.param({"unchanged_since": SEEN - timedelta(hours=2)}, id="read in the same scan"),
+        pytest.param(
+            {"unchanged_since": SEEN - timedelta(days=1), "rewritten_at": SEEN},
+            id="replaced as well",
+        ),
+    ],
+)
+def test_a_chain_that_may_have_been_replaced_as_a_whole_leaves_no_doubt(child):
+    assert checks(swapped(child), "child.qcow2") == []

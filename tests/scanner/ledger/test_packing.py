@@ -131,3 +131,11 @@ def test_digests_of_zeros_are_those_of_zeros(length):
     expected = b"".join(map(xxhash.xxh3_128_digest, blocks))
     assert packing.zero_digests(length) == expected
     assert packing.spelled_out(b"", length) == expected
+
+
+def test_times_of_many_rows_are_made_once():
+    times = packing.Times()
+    assert times.at(1_700_000_000_000_001) == packing.from_us(1_700_000_000_000_001)
+    assert times.at(5) is times.maybe(5)
+    assert times.maybe(0) == packing.EPOCH
+    assert times.maybe(None) is None

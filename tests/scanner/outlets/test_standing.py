@@ -10,7 +10,7 @@ from rich.console import Group
 from scanner.judge.model import Judgement, Ruling, Verdict
 from scanner.judge.sources.answers import State
 from scanner.outlets.document import build
-from scanner.outlets.standing import ago, standing
+from scanner.outlets.standing import RESTORABLE_SHOWN_MAX, ago, standing
 from scanner.outlets.text import as_lines, console
 from tests.scanner.outlets import judgements
 from tests.scanner.outlets.formats import toy_format
@@ -104,3 +104,40 @@ def test_line_says_how_long_a_restore_reads_where_that_is_long(seconds, told):
     sources = tuple(replace(one, restore_seconds=seconds) for one in report.outlook.sources)
     report = replace(report, outlook=replace(report.outlook, sources=sources))
     assert any("; to read it takes at least 1 h 15 min" in line for line in lines(report)) is told
+
+
+def test_a_time_that_only_the_file_has_is_said_to_be_its_files():
+    said = lines(judgements.report())
+    by_file = {line.split()[1].rstrip(":") for line in said if "by its file's date" in line}
+    assert by_file == {"vhd/mirror"}
+
+
+def many(states: list[State]) -> list[str]:
+    """Return the lines of so many sources that differ in name and state alone."""
+    report = judgements.report(judgements.sound_judgement())
+    one = report.outlook.sources[0]
+    sources = tuple(
+        replace(
+            one,
+            source=replace(one.source, id=f"{number}", name=f"disk-{number:04}"),
+            answer=replace(one.answer, state=state),
+        )
+        for number, state in enumerate(states)
+    )
+    known = replace(report, outlook=replace(report.outlook, sources=sources))
+    return [line for line in lines(known) if line]
+
+
+@pytest.mark.parametrize(("more", "said"), [(1, "1 more source"), (1700, "1,700 more sources")])
+def test_of_many_restorable_sources_most_are_counted(more, said):
+    shown = many([State.RESTORABLE] * (RESTORABLE_SHOWN_MAX + more))
+    assert len(shown) == RESTORABLE_SHOWN_MAX + 1
+    assert shown[-1] == f"restorable   and {said}"
+    assert "more source" not in " ".join(many([State.RESTORABLE] * RESTORABLE_SHOWN_MAX))
+
+
+def test_no_source_that_is_not_restorable_is_left_out():
+    bad = [state for state in State if state is not State.RESTORABLE] * 200
+    shown = many([State.RESTORABLE] * 1000 + bad)
+    assert len(shown) == len(bad) + RESTORABLE_SHOWN_MAX + 1
+    assert [line.split()[0] for line in shown[:200]] == ["lost"] * 200

@@ -223,7 +223,7 @@ def test_warnings_have_a_name_and_advice_of_one_kind_is_one_line() -> None:
     lines = rendered(said, None).splitlines()
     assert "warning: 'SRV-SQL/shop': the last full backup is 40 days old [warning a0]" in lines
     assert (
-        "advice: 'SRV-SQL/shop': 1 of 1 backup; likewise 1 more database (sql.no-checksum)" in lines
+        "advice: 'SRV-SQL/shop': 1 of 1 backup; likewise 1 more source (sql.no-checksum)" in lines
     )
 
 
@@ -232,3 +232,13 @@ def test_acknowledged_warning_says_so() -> None:
     said = report_text(judgements.report(advice=judgements.ADVICE, acknowledgements=(accepted,)))
     shown = rendered(said, None)
     assert "[warning a0] (acknowledged until 2026-12-31: the copy is rewritten" in shown
+
+
+def test_images_in_a_circle_are_not_called_sound():
+    images, _ = judgements.chain_with_a_damaged_increment()
+    circle = Ruling(Verdict.INCOMPLETE, "parent-cycle")
+    turning = replace(images[0], ruling=circle)
+    said = rendered(report_text(judgements.report(Judgement((turning,), (), ())))).splitlines()
+    block = said[said.index("incomplete  'srv1/full.qcow2'") :]
+    assert "            rule parent-cycle: its parents lead back to itself" in block
+    assert not any(line.startswith("sound") for line in said)

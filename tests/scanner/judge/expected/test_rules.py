@@ -88,6 +88,21 @@ def test_a_declared_source_that_is_all_it_should_be_is_not_spoken_of():
     assert advice(source, sources=[source.declared], runs=[a_run(10**9)]) == []
 
 
+# A wrong clock
+
+
+def test_a_backup_dated_years_ahead_is_warned_of_for_it_hides_all_that_does_not_come():
+    source = backed_up(-3 * 365, 5, 6, 7, 8, 9)
+    assert warned(declared(source, rpo=26 * HOUR, schedule=NIGHTLY)) == {
+        "source.ahead": "newest backup 'vm/20291121-0600-full.disk' is dated 2029-11-21 07:00, "
+        "which is yet to come: until then nobody can tell whether newer ones come"
+    }
+
+
+def test_a_backup_that_seems_to_come_a_few_hours_too_early_is_of_another_zone():
+    assert advice(nightly(-0.5)) == []
+
+
 # Recovery point
 
 
@@ -351,6 +366,12 @@ def test_a_source_whose_images_were_moved_is_not_gone():
     after = source_of(*made(3, 2), name="new/vm")
     assert advice(before, after) == []
     assert warned(before, source_of(*made(2.5), name="new/vm")) != {}
+
+
+def test_another_machines_images_of_the_same_size_and_night_are_not_the_ones_that_are_gone():
+    before = source_of(*made(3, 2, payload=10**9, nonzero=400, gone=True), name="old/vm")
+    other = source_of(*made(3, 2, payload=10**9, nonzero=500), name="new/vm")
+    assert set(warned(before, other)) == {"source.gone"}
 
 
 def test_rows_of_a_ledger_tell_what_is_gone():

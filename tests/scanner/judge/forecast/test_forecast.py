@@ -102,6 +102,34 @@ def test_a_full_that_broke_off_tells_what_its_own_map_needs():
     )
 
 
+def test_a_full_that_broke_off_is_not_taken_for_a_compressed_one():
+    cut = Backup(
+        NOW - timedelta(hours=5),
+        300 * GB,
+        source=800 * GB,
+        payload=690 * GB,
+        needed=700 * GB,
+        whole=False,
+    )
+    found = full_of(source_of(cut, declared=CLINIC), spaces=[space(free=200 * GB)])
+    assert sizes_of(found) == (700 * GB, 812 * GB, 812 * GB)
+    assert found.outcome is Prospect.CANNOT
+
+
+def test_a_compressed_full_that_broke_off_leaves_open_how_much_it_needs():
+    cut = Backup(
+        NOW - timedelta(hours=5),
+        100 * GB,
+        source=800 * GB,
+        payload=690 * GB,
+        needed=200 * GB,
+        whole=False,
+    )
+    found = full_of(source_of(cut, declared=CLINIC), spaces=[space(free=200 * GB)])
+    assert found.low_bytes == 200 * GB
+    assert found.outcome is Prospect.WONT
+
+
 def test_a_full_that_broke_off_with_all_the_room_there_is_can_never_fit():
     cut = Backup(NOW - timedelta(hours=5), 490 * GB, source=800 * GB, whole=False)
     found = full_of(source_of(cut), spaces=[space(free=GB)])

@@ -181,6 +181,13 @@ def test_names_that_people_give(line):
         ("VM-D2026-11-01T220000.vbk", "VM-2026-11-01T220000.vbk"),
         ("vzdump-qemu-100-2026_11_01-22_00_00.vma", "vzdump-lxc-100-2026_11_01-22_00_00.vma"),
         ("261101-2200.vhdx", "261101-2201.vhdx"),
+        ("backups/2026-11-01_1001/disk.vhd", "backups/2026-11-01_1002/disk.vhd"),
+        ("daily.0/vm1.qcow2", "daily.0/vm2.qcow2"),
+        ("site.0/disk.qcow2", "site.1/disk.qcow2"),
+        (
+            "sr/web_3D5E1F0A-6C2B-4F6E-9E0B-0123456789AB.vhdx",
+            "sr/web_3D5E1F0A-6C2B-4F6E-9E0B-0123456789AC.vhdx",
+        ),
         ("k/261101-2200/x.vhdx", "k/261101-2201/x.vhdx"),
         ("fulltime.vhdx", "time.vhdx"),
         ("überfull.vhdx", "über.vhdx"),
@@ -206,6 +213,13 @@ def test_a_number_that_is_no_date_tells_two_machines_apart(text, one, other):
         ("V/V-2026-11-01_22-00-00/V-flat.vmdk", "V/V-2026-11-02_22-00-00/V-flat.vmdk"),
         ("vm/100/2026-01-05T02:00:00Z/a.img.fidx", "vm/100/2026-01-06T02:00:00Z/a.img.fidx"),
         ("S/2026-11-01/full.vhdx", "S/2026-11-02/inc1.vhdx"),
+        ("SRV1/2026-11-01_2200/disk0.vhd", "SRV1/2026-11-02_2203/disk0.vhd"),
+        ("SRV1/2026-11-01 22-00/disk0.vhd", "SRV1/2026-11-02 22-17/disk0.vhd"),
+        ("daily.0/vm1.qcow2", "weekly.3/vm1.qcow2"),  # rsnapshot
+        (
+            "vm/web.vhdx",
+            "vm/web_3D5E1F0A-6C2B-4F6E-9E0B-0123456789AB.avhdx",  # a checkpoint of Hyper-V
+        ),
         ("full.xb", "inc1.xb"),
         ("2026-11-01T220000.vbk", "2026-11-02T220000.vib"),
         ("image.vhd", "image-differential.vhd"),

@@ -253,6 +253,18 @@ def test_a_damaged_log_is_a_gap_in_what_logs_cover() -> None:
     assert isinstance(gap, Gap)
 
 
+def test_a_log_that_was_deleted_is_a_gap_however_short() -> None:
+    logs = [backups.log(f"L{n}", 100 * n, 100 * n + 100, at=10 * n) for n in range(1, 12)]
+    second = backups.full("G", 740, 760, at=69)
+    at = backups.minute
+    source = database(backups.full("F", 90, 120, at=5), *logs, second)
+    assert gaps(source) == ()
+    missing = database(backups.full("F", 90, 120, at=5), *logs[:5], *logs[6:], second)
+    assert [(gap.begin, gap.end, gap.usual) for gap in gaps(missing)] == [
+        (at(50), at(69), timedelta(0))
+    ]
+
+
 # Properties
 
 

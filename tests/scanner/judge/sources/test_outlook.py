@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 from scanner.expectations import Expectations, SourceExpectation
+from scanner.judge.advice import Severity
 from scanner.judge.sources.answers import State
 from scanner.judge.sources.outlook import Known, Outlook, outlook
 from scanner.ledger.rows import RunRow
+from scanner.results import FileState
 from tests.scanner.judge.backups import MORNING, full, judged
 from tests.scanner.judge.outlooks import history_of
 from tests.scanner.judge.rows import REPOSITORIES, SEEN, Rows
@@ -79,3 +81,38 @@ def test_a_machine_whose_database_was_forgotten_is_told_of_at_its_database():
     assert ("SRV/shop", "machine.no-database") in warnings
     (answer,) = [one.answer for one in found.sources if one.source.database]
     assert answer.state is State.ATTENTION
+
+
+GONE = {"state": FileState.GONE}
+
+
+def test_what_was_removed_long_ago_is_no_alarm_for_ever():
+    rows = nightly(SEEN)
+    for day in range(200, 206):
+        rows.backup(f"old/web-{SEEN - day * DAY:%Y-%m-%d}.qcow2", file=GONE)
+    found = ahead(rows)
+    assert [one.source.name for one in found.sources] == ["vm/web"]
+    assert found.advice == ()
+
+
+def test_a_single_backup_that_was_removed_is_mentioned_and_has_no_answer():
+    rows = nightly(SEEN)
+    rows.backup(f"once/web-{SEEN - 20 * DAY:%Y-%m-%d}.qcow2", file=GONE)
+    found = ahead(rows)
+    assert [one.source.name for one in found.sources] == ["vm/web"]
+    assert [(item.rule, item.severity) for item in found.advice] == [
+        ("source.gone", Severity.ADVICE)
+    ]
+
+
+def test_a_source_that_need_not_be_there_has_no_answer_while_it_is_not():
+    declared = SourceExpectation("web", match=("web/**",), required=False)
+    assert ahead(Rows(), declared) == Outlook((), ())
+
+
+def test_backups_that_are_missed_keep_their_answer():
+    rows = Rows()
+    for day in range(3):
+        rows.backup(f"vm/web-{SEEN - day * DAY:%Y-%m-%d}.qcow2", file=GONE)
+    (one,) = ahead(rows).sources
+    assert (one.source.name, one.answer.state) == ("vm/web", State.LOST)

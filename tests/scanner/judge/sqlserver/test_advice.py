@@ -95,6 +95,45 @@ def test_database_that_was_switched_to_simple_needs_no_logs() -> None:
     assert said(sets, 4.25, {"F4": SIMPLE}) == []
 
 
+def test_copy_brought_in_once_is_not_told_how_long_no_log_came() -> None:
+    _old, found = said([full("F", 1, 10)], 50, {"F": FULL_MODEL})
+    text = "in the full recovery model, and no log backup since the last full ('F')"
+    assert found == ("sql.log-backups-missing", "advice", text)
+
+
+def test_differential_that_says_simple_outdates_what_the_full_said() -> None:
+    sets = [full("F", 1, 10), differential("D", "F", 20, 30, at=2 * DAY)]
+    assert said(sets, 3, {"F": FULL_MODEL, "D": SIMPLE}) == []
+    (found,) = said(sets, 3, {"F": SIMPLE, "D": FULL_MODEL})
+    assert found[0] == "sql.log-backups-missing"
+
+
+def test_bulk_logged_recovery_model_needs_log_backups_and_is_called_by_its_name() -> None:
+    sets = [item for item in nightly(4) if item.is_full]
+    (found,) = said(sets, 3.25, {item.path: {"RecoveryModel": "BULK-LOGGED"} for item in sets})
+    assert found[2].startswith("in the bulk-logged recovery model, and no log backup in 3 days")
+
+
+@pytest.mark.parametrize("name", ["master", "model", "MASTER"])
+def test_system_databases_without_log_backups_are_no_news(name: str) -> None:
+    sets = [replace(item, database=name) for item in nightly(4) if item.is_full]
+    assert said(sets, 3.25, {item.path: FULL_MODEL for item in sets}) == []
+
+
+def test_msdb_that_somebody_put_into_full_recovery_is_held_to_it() -> None:
+    sets = [replace(item, database="msdb") for item in nightly(4) if item.is_full]
+    (found,) = said(sets, 3.25, {item.path: FULL_MODEL for item in sets})
+    assert found[:2] == ("sql.log-backups-missing", "warning")
+
+
+def test_read_only_database_needs_no_log_backups_and_its_old_full_is_only_mentioned() -> None:
+    sets = [item for item in nightly(4) if item.is_full]
+    facts = {item.path: FULL_MODEL | {"IsReadOnly": True} for item in sets}
+    assert said(sets, 3.25, facts) == []
+    (found,) = said(sets, 60, facts)
+    assert found[:2] == ("sql.full-too-old", "advice")
+
+
 def test_full_older_than_a_month_is_warned_of_while_others_are_made() -> None:
     sets = [full("F", 1, 10), *(log(f"L{day}", 10, 10, at=day * DAY) for day in range(1, 41))]
     assert said(sets, 40.5) == [
