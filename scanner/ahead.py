@@ -39,6 +39,7 @@ def look_ahead(
         runs=runs,
         expectations=expectations,
         zone=zone,
+        others=judgement.others,
     )
     return outlook(known, now, acknowledged)
 

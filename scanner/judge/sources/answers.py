@@ -10,7 +10,7 @@ from enum import IntEnum
 from scanner.judge.advice import Advice, Severity
 from scanner.judge.model import JudgedImage, Verdict
 from scanner.judge.rules import rule_meanings
-from scanner.judge.sources.model import RestorePoint, Source
+from scanner.judge.sources.model import RestorePoint, Source, when
 
 
 class State(IntEnum):
@@ -51,9 +51,12 @@ def answer(
     advice: Sequence[Advice],
 ) -> Answer:
     """Return the answer for a source; ``advice`` is what the rules say of it."""
-    newest, last = source.newest, source.last
+    newest = source.newest
     after = [point for point in source.points if not point.usable and later(point, newest)]
-    failing = last if last is not None and not last.usable else None
+    if newest is not None:
+        # What is still being written has not failed, and what there was before still restores.
+        after = [point for point in after if point.ruling.rule not in STILL_WRITTEN]
+    failing = max(after, key=when, default=None)
     warnings = [item for item in advice if item.severity is Severity.WARNING]
     state = state_of(newest, failing, after, warnings)
     return Answer(
@@ -147,6 +150,9 @@ def first(
     return next(steps, None)
 
 
+STILL_WRITTEN = frozenset({"being-written", "changing"})
+"""Rules of a backup that a writer is at."""
+
 MEANINGS: Mapping[str, str] = rule_meanings()
 
 
@@ -215,6 +221,7 @@ PRESSING = frozenset({"forecast.cannot-fit", "forecast.will-not-fit"})
 ADVICE_STEPS: Mapping[str, str] = {
     "forecast.cannot-fit": "allot more room: the next full backup cannot fit",
     "forecast.will-not-fit": "make room before the next full backup",
+    "source.stranger": "see why the backup job left a file that is no backup",
     "source.missing": "see whether its backup job was ever set up, and where it writes to",
     "source.gone": "see who removed its backups, and start a new full backup",
     "source.rpo": "see why its backup job brings nothing newer",

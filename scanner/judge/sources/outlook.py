@@ -17,12 +17,14 @@ from scanner.judge.fit.fit import newest_fits
 from scanner.judge.forecast.forecast import Forecast, forecast_advice, forecasts
 from scanner.judge.forecast.room import ground_of
 from scanner.judge.forecast.together import Together, together
-from scanner.judge.model import JudgedImage
+from scanner.judge.model import JudgedImage, JudgedOther
+from scanner.judge.names.reading import Names
 from scanner.judge.sources.answers import Answer, answer
 from scanner.judge.sources.chains import chain_advice
 from scanner.judge.sources.grouping import Matter, sources
 from scanner.judge.sources.model import Source
 from scanner.judge.sources.points import is_there
+from scanner.judge.sources.strangers import by_place, stranger_advice
 from scanner.judge.sqlserver.advice import advise
 from scanner.judge.sqlserver.databases import databases
 from scanner.judge.sqlserver.lsn import judged_sets
@@ -41,6 +43,7 @@ class Known:
     runs: Sequence[RunRow]
     expectations: Expectations
     zone: tzinfo
+    others: Sequence[JudgedOther] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,13 @@ def outlook(known: Known, now: datetime, acknowledged: frozenset[str] = frozense
         now,
         known.zone,
     )
+    names = Names()
+    strangers = by_place(known.others, names)
     for source in every:
         coming = forecasts(source, ground)
         said = [*of_databases.get(source.database or "", ()), *of_machines.get(source.name, ())]
         said += advice_on(source, images)
+        said += stranger_advice(source, strangers, names)
         said += expected_advice(source, terms, said)
         said += forecast_advice(source, coming)
         said += unsaid(fit_advice(source, newest_fits(source)), said)

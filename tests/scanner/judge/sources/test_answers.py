@@ -14,7 +14,7 @@ from scanner.judge.sources.saying import said
 from scanner.judge.sqlserver import advice
 from scanner.results import FileState
 from tests.scanner.judge.outlooks import one
-from tests.scanner.judge.rows import GOOD, SEEN, Rows, bad, named
+from tests.scanner.judge.rows import GOOD, OLD, SEEN, Rows, bad, named
 
 ADVICE_ONLY = {
     "sql.base-missing",
@@ -24,7 +24,10 @@ ADVICE_ONLY = {
     "forecast.tight",
 }
 TABLES = (advice.RULES, expected.RULES, fit_advice.RULES, tuple(forecast.RULES.values()))
-WARNS = {rule.name for table in TABLES for rule in table} - ADVICE_ONLY | {"machine.no-database"}
+WARNS = {rule.name for table in TABLES for rule in table} - ADVICE_ONLY | {
+    "machine.no-database",
+    "source.stranger",
+}
 
 
 def answered(rows: Rows, *warnings: str) -> Answer:
@@ -63,6 +66,18 @@ def test_a_newest_backup_that_fails_leaves_the_one_before_it():
 
 def test_an_old_failure_is_the_past():
     assert answered(weeks(bad(), None)).state is State.RESTORABLE
+
+
+@pytest.mark.parametrize("verdict", ["being-written", "failed"])
+def test_a_backup_that_is_being_written_has_not_failed(verdict):
+    rows = weeks(None)
+    fresh = {"mtime": SEEN} if verdict == "being-written" else {"mtime": OLD}
+    rows.backup("a-2026-01-18.qcow2", complete=False, file=fresh, created_at=SEEN)
+    found = answered(rows)
+    if verdict == "failed":
+        assert (found.state, found.failed) == (State.BEHIND, 1)
+    else:
+        assert (found.state, found.failed, found.wrong) == (State.RESTORABLE, 0, None)
 
 
 def test_without_any_usable_backup_a_source_is_lost():
