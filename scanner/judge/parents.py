@@ -114,7 +114,7 @@ def rewritten_since(case: Case, parent: Case) -> bool:
     chain may have been replaced, parent first; but not where its own bytes were proven a while
     before and have been the same ever since: an old file may be put back with its old time.
     """
-    if not RENEWED_BY_WRITING.isdisjoint(item.scheme for item in parent.image.identities):
+    if is_renewed(parent):
         return False
     there_since = max(file.first_seen_at for file in case.files)
     found = (file.rewritten_at for file in parent.files)
@@ -191,19 +191,54 @@ def nearest(case: Case, wanted: ParentRef, index: Index) -> Case | None:
     ]
     if len(found) < 2:  # noqa: PLR2004 - there is nothing to choose
         return found[0] if found else None
-    file = case.files[0]
     names = last_parts(wanted)
-    return min(
+    best = min(
         found,
         key=lambda other: (
             other.gone,
             index.spoilt.get(other.key, Verdict.SOUND),
-            other.files[0].repository_id != file.repository_id,
-            posixpath.basename(other.files[0].path) not in names,
-            folder_of(other.files[0].path) != folder_of(file.path),
+            *distance(case, other, names),
             place(other),
         ),
     )
+    return lost_for_a_clone(case, best, found, names) or best
+
+
+def distance(case: Case, other: Case, names: Sequence[str]) -> tuple[bool, bool, bool]:
+    """Return how far another image is from where a parent is looked for: nothing but False, there.
+
+    It counts most whether it is in the same repository, then the name, then the folder.
+    """
+    file, its = case.files[0], other.files[0]
+    return (
+        its.repository_id != file.repository_id,
+        posixpath.basename(its.path) not in names,
+        folder_of(its.path) != folder_of(file.path),
+    )
+
+
+def lost_for_a_clone(
+    case: Case, best: Case, found: Sequence[Case], names: Sequence[str]
+) -> Case | None:
+    """Return the parent that is gone where another image only bears its identity.
+
+    Cloned disks keep their identity and go on differently, unless writing renews it: an image that
+    lies elsewhere is the same only if its file is.
+    """
+    if best.gone or is_renewed(best) or not any(distance(case, best, names)):
+        return None
+    here = (one for one in found if one.gone and not any(distance(case, one, names)))
+    return next((one for one in here if stamps(one) != stamps(best)), None)
+
+
+def is_renewed(case: Case) -> bool:
+    """Whether writing to an image would have changed its identity."""
+    return not RENEWED_BY_WRITING.isdisjoint(item.scheme for item in case.image.identities)
+
+
+def stamps(case: Case) -> tuple[tuple[int, int], ...]:
+    """Return what a copy of a file, made with its times, has in common with it."""
+    return tuple((file.size, file.mtime_ns) for file in case.files)
 
 
 def meant(case: Case, wanted: ParentRef, index: Index, shelf: Shelf) -> Case | None:

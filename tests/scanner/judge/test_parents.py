@@ -403,3 +403,37 @@ def test_an_old_file_put_back_with_its_old_time_leaves_doubt():
 )
 def test_a_chain_that_may_have_been_replaced_as_a_whole_leaves_no_doubt(child):
     assert checks(swapped(child), "child.qcow2") == []
+
+
+# Clones
+
+
+def cloned(**elsewhere: object) -> Rows:
+    """Return a chain whose base is gone, and an image of the same identity in another folder."""
+    rows = Rows()
+    rows.backup("a/base.qcow2", identity="base", file=GONE)
+    rows.backup("b/base.qcow2", identity="base", file=elsewhere)
+    rows.backup("a/child.qcow2", parents=wanted("base", "base.qcow2"))
+    return rows
+
+
+def test_a_clone_that_went_on_differently_is_no_parent():
+    rows = cloned(mtime=SEEN)
+    assert ruled(rows.judged(), "a/child.qcow2") == (Verdict.INCOMPLETE, "gone")
+    assert link(rows, "a/child.qcow2").image_key == rows.images[0].id
+
+
+def test_a_copy_made_with_its_times_is_as_good_as_the_parent():
+    rows = cloned()
+    assert ruled(rows.judged(), "a/child.qcow2") == (Verdict.SOUND, "proven")
+    assert link(rows, "a/child.qcow2").image_key == rows.images[1].id
+
+
+def test_an_identity_that_writing_renews_is_the_parent_wherever_it_lies():
+    rows = Rows()
+    fresh = Identity("vhdx.data_write_guid", "g")
+    rows.backup("a/base.qcow2", identities=(fresh,), file=GONE)
+    rows.backup("b/base.qcow2", identities=(fresh,), file={"mtime": SEEN})
+    parent = ParentRef((fresh,), ("base.qcow2",))
+    rows.backup("a/child.qcow2", parents=(parent,))
+    assert ruled(rows.judged(), "a/child.qcow2") == (Verdict.SOUND, "proven")
