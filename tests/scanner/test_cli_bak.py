@@ -415,7 +415,7 @@ def test_lone_stripe_is_said_to_lack_a_piece_and_not_another_backup(bench: Bench
     code, out, _ = bench.scan()
     assert code == 4
     assert "newest backup 's2.bak' is incomplete: a piece of it is missing" in out
-    assert "Do first: look for the missing piece of the 2 of 's2.bak', else start a new full" in out
+    assert "Do first: look for piece 1 of 2, as 's2.bak' is one, else start a new full" in out
     assert "rule piece-missing: a piece of it is missing" in out
 
 

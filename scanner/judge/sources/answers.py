@@ -169,11 +169,16 @@ def missing_parent(image: JudgedImage) -> str:
 
 
 def missing_piece(image: JudgedImage) -> str:
-    """Say of how many pieces one is to be looked for."""
-    piece = image.image.piece
-    count = "" if piece is None else f" of the {piece.count}"
-    return f"look for the missing piece{count} of {named(image)}, else {NEW_FULL}"
+    """Say which pieces are to be looked for."""
+    pieces = [piece.piece for piece in image.pieces if piece.piece is not None]
+    there = {piece.number for piece in pieces}
+    count = max((piece.count for piece in pieces), default=0)
+    lost = [number for number in range(1, count + 1) if number not in there][:PIECES_NAMED_MAX]
+    which = ", ".join(map(str, lost)) or "missing"
+    return f"look for piece {which} of {count}, as {named(image)} is one, else {NEW_FULL}"
 
+
+PIECES_NAMED_MAX = 8
 
 NEW_FULL = "start a new full backup"
 WAIT = "nothing yet: the next scan looks again"
