@@ -93,11 +93,10 @@ def elsewhere(own: Sequence[JudgedImage], images: Mapping[int, JudgedImage]) -> 
     if not far:
         return None
     image, parent = min(far, key=lambda pair: pair[0].path)
-    number = parent.files[0].repository_id
     verb = "needs" if len(far) == 1 else "need"
     return (
         f"{counted(len(far), 'image')} {verb} one in another repository: "
-        f"{image.path!r} needs {parent.path!r} in repository {number}"
+        f"{image.path!r} needs {parent.path!r} there"
     )
 
 

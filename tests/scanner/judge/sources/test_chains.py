@@ -78,7 +78,7 @@ def test_a_parent_in_another_repository_is_named():
     rows.backup("one.vhdx", parents=wanted("base"), file={"known_as": "vhdx"}, **CHILD)
     assert said(rows) == {
         "chain.elsewhere": "1 image needs one in another repository: "
-        "'one.vhdx' needs 'base.vhdx' in repository 2"
+        "'one.vhdx' needs 'base.vhdx' there"
     }
 
 
