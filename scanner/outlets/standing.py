@@ -113,6 +113,8 @@ def restorable(one: SourceOutlook, report: Report) -> str:
     said = f"{verb} {at(found.newest, report)}; {wording.proof(found.newest.proof, report.now)}"
     if one.restore_seconds is not None and one.restore_seconds >= SLOW_SECONDS:
         said += f"; to read it takes at least {wording.duration(one.restore_seconds)}"
+    if found.writing:
+        said += "; a newer backup is being written"
     if found.failed:
         said += f"; {newer(found)}"
     return said

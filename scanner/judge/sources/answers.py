@@ -34,7 +34,7 @@ class Answer:
 
     ``newest`` is the newest point that restores, ``failing`` the newest backup where that one does
     not, ``failed`` how many backups after ``newest`` do not restore. ``wrong`` and ``first`` are
-    sentences, None where nothing is wrong.
+    sentences, None where nothing is wrong. ``writing`` is whether a newer one is being written.
     """
 
     state: State
@@ -43,6 +43,7 @@ class Answer:
     failed: int
     wrong: str | None
     first: str | None
+    writing: bool = False
 
 
 def answer(
@@ -53,6 +54,7 @@ def answer(
     """Return the answer for a source; ``advice`` is what the rules say of it."""
     newest = source.newest
     after = [point for point in source.points if not point.usable and later(point, newest)]
+    writing = any(point.ruling.rule in STILL_WRITTEN for point in after)
     if newest is not None:
         # What is still being written has not failed, and what there was before still restores.
         after = [point for point in after if point.ruling.rule not in STILL_WRITTEN]
@@ -66,6 +68,7 @@ def answer(
         len(after),
         wrong(failing, images, warnings, source),
         first(failing, images, warnings, source),
+        writing,
     )
 
 

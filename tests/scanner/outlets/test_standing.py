@@ -141,3 +141,12 @@ def test_no_source_that_is_not_restorable_is_left_out():
     shown = many([State.RESTORABLE] * 1000 + bad)
     assert len(shown) == len(bad) + RESTORABLE_SHOWN_MAX + 1
     assert [line.split()[0] for line in shown[:200]] == ["lost"] * 200
+
+
+def test_line_says_that_a_newer_backup_is_being_written():
+    report = judgements.report(judgements.sound_judgement())
+    sources = tuple(
+        replace(one, answer=replace(one.answer, writing=True)) for one in report.outlook.sources
+    )
+    report = replace(report, outlook=replace(report.outlook, sources=sources))
+    assert all("; a newer backup is being written" in line for line in lines(report) if line)

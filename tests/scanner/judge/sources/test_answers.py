@@ -78,6 +78,7 @@ def test_a_backup_that_is_being_written_has_not_failed(verdict):
         assert (found.state, found.failed) == (State.BEHIND, 1)
     else:
         assert (found.state, found.failed, found.wrong) == (State.RESTORABLE, 0, None)
+    assert found.writing is (verdict == "being-written")
 
 
 def test_without_any_usable_backup_a_source_is_lost():
