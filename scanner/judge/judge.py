@@ -27,6 +27,7 @@ from scanner.judge.paths import along_paths
 from scanner.judge.proof import proof_of
 from scanner.judge.rules import judge_alone, touched_just_now
 from scanner.judge.sqlserver.links import link_backups, sets_of
+from scanner.judge.swapped import swapped, swapped_places
 from scanner.ledger.rows import EvidenceRow, FileRow, ImageRow, RepositoryRow
 from scanner.results import BUG_CHECK, FileState
 
@@ -95,10 +96,12 @@ def judge(
     index = index_cases(everything, settle)
     alone: dict[int, Alone] = {}
     by_name = parents_by_name(everything, shelf)
+    mixed_up = swapped_places(everything)
     for case in everything:
         links, missing = find_parents(case, index, shelf)
         named = by_name.get(case.key, NOTHING)
         missing += named.missing + no_room(case, vocabulary.open_ended, shelf)
+        missing += swapped(case, links, mixed_up, shelf)
         alone[case.key] = judged_alone(case, (*links, *named.links), missing, terms)
     own = {key: one.ruling for key, one in alone.items()}
     by_key = {case.key: case for case in everything}

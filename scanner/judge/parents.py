@@ -97,6 +97,8 @@ def find_parent(
         named = meant(case, wanted, index, shelf)
         if named is not None:
             return named, ParentLink(label, named.key, BY_NAME), None
+        if names_itself(case, wanted):
+            return None, ParentLink(label, case.key, BY_NAME), None
         row = unknown_file(case, wanted, shelf) or absent(case, label, None, shelf)
         return None, ParentLink(label, None, BY_NAME), row
     found = nearest(case, wanted, index)
@@ -104,6 +106,16 @@ def find_parent(
         return found, ParentLink(label, found.key, BY_IDENTITY), None
     alike = next(named_so(case, wanted, index, shelf), None)
     return None, ParentLink(label, None, BY_IDENTITY), absent(case, label, alike, shelf)
+
+
+def names_itself(case: Case, wanted: ParentRef) -> bool:
+    """Whether the name of the parent leads to the image's own file: files were swapped, or renamed.
+
+    A whole path of another machine says nothing of where its file would lie here.
+    """
+    here = case.files[0].path
+    near = (slashes(name) for name in wanted.names if not is_foreign(name))
+    return any(posixpath.normpath(posixpath.join(folder_of(here), name)) == here for name in near)
 
 
 def rewritten_since(case: Case, parent: Case) -> bool:

@@ -229,6 +229,7 @@ PRESSING = frozenset({"forecast.cannot-fit", "forecast.will-not-fit"})
 ADVICE_STEPS: Mapping[str, str] = {
     "forecast.cannot-fit": "allot more room: the next full backup cannot fit",
     "forecast.will-not-fit": "make room before the next full backup",
+    "chain.swapped": "see which files were swapped or renamed, and put them back",
     "source.stranger": "see why the backup job left a file that is no backup",
     "source.missing": "see whether its backup job was ever set up, and where it writes to",
     "source.gone": "see who removed its backups, and start a new full backup",

@@ -25,6 +25,7 @@ class ChainRule:
 
     name: str
     says: Callable[[Sequence[JudgedImage], Mapping[int, JudgedImage]], str | None]
+    severity: Severity = Severity.ADVICE
 
 
 def chain_advice(source: Source, images: Mapping[int, JudgedImage]) -> Iterator[Advice]:
@@ -32,7 +33,24 @@ def chain_advice(source: Source, images: Mapping[int, JudgedImage]) -> Iterator[
     for rule in RULES:
         sentence = rule.says(source.images, images)
         if sentence is not None:
-            yield said(source, rule.name, Severity.ADVICE, sentence)
+            yield said(source, rule.name, rule.severity, sentence)
+
+
+def swapped(own: Sequence[JudgedImage], _images: Mapping[int, JudgedImage]) -> str | None:
+    """An image names its own file as its parent: what lies under these names is not what did.
+
+    What needs it by name may then be based on another image than it was made on.
+    """
+    itself = sorted(
+        image.path for image in own if any(link.image_key == image.key for link in image.parents)
+    )
+    if not itself:
+        return None
+    more = f", and {counted(len(itself) - 1, 'more image')}" if len(itself) > 1 else ""
+    return (
+        f"{itself[0]!r} names its own file as its parent{more}: files of this chain were swapped "
+        "or renamed, and what needs them by name may be based on the wrong ones"
+    )
 
 
 def duplicated(own: Sequence[JudgedImage], _images: Mapping[int, JudgedImage]) -> str | None:
@@ -142,6 +160,7 @@ def last_written(image: JudgedImage) -> int:
 
 
 RULES: tuple[ChainRule, ...] = (
+    ChainRule("chain.swapped", swapped, Severity.WARNING),
     ChainRule("chain.duplicate", duplicated),
     ChainRule("chain.fork", forked),
     ChainRule("chain.elsewhere", elsewhere),

@@ -274,10 +274,11 @@ def test_a_parent_without_any_name_is_missing():
     assert link(rows, "child.qcow2") == ParentLink("an unnamed parent", None, "name")
 
 
-def test_a_name_that_is_the_childs_own_is_missing():
+def test_a_name_that_is_the_childs_own_leads_in_a_circle():
     rows = Rows()
-    rows.backup("child.qcow2", parents=named("child.qcow2"))
-    assert link(rows, "child.qcow2").image_key is None
+    child = rows.backup("child.qcow2", parents=named("child.qcow2"))
+    assert link(rows, "child.qcow2").image_key == child.id
+    assert ruled(rows.judged(), "child.qcow2") == (Verdict.INCOMPLETE, "parent-cycle")
 
 
 # Gone

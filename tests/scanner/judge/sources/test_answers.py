@@ -27,6 +27,7 @@ TABLES = (advice.RULES, expected.RULES, fit_advice.RULES, tuple(forecast.RULES.v
 WARNS = {rule.name for table in TABLES for rule in table} - ADVICE_ONLY | {
     "machine.no-database",
     "source.stranger",
+    "chain.swapped",
 }
 
 

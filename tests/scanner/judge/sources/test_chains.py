@@ -2,11 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
+
 from formats.core.model import Identity, Kind
 from scanner.judge.advice import Severity
+from scanner.judge.model import Verdict
 from scanner.judge.sources.chains import chain_advice
-from tests.scanner.judge.outlooks import one
-from tests.scanner.judge.rows import OLD, SEEN, Rows, named, wanted
+from tests.scanner.judge.outlooks import found, one
+from tests.scanner.judge.rows import OLD, SEEN, Rows, named, ruled, wanted
 
 CHILD = {"kind": Kind.INCREMENTAL}
 
@@ -96,3 +99,24 @@ def test_times_of_coarse_file_systems_are_no_later():
 def test_an_identity_that_writing_renews_needs_no_times():
     fresh = (Identity("vhdx.data_write_guid", "g"),)
     assert said(chain(parent_mtime=SEEN, identities=fresh)) == {}
+
+
+def test_an_image_that_names_its_own_file_was_swapped_and_that_is_a_warning():
+    rows = Rows()
+    rows.backup("base.qcow2")
+    rows.backup("one.qcow2", parents=named("one.qcow2"), **CHILD)
+    rows.backup("two.qcow2", parents=named("base.qcow2"), **CHILD)
+    images = {image.key: image for image in rows.judged().images}
+    (source,) = [one for one in found(rows) if any(i.path == "one.qcow2" for i in one.images)]
+    (advice,) = chain_advice(source, images)
+    assert (advice.rule, advice.severity) == ("chain.swapped", Severity.WARNING)
+    assert advice.text.startswith("'one.qcow2' names its own file as its parent: files of this")
+    assert ruled(rows.judged(), "one.qcow2") == (Verdict.INCOMPLETE, "parent-cycle")
+
+
+@pytest.mark.parametrize("name", ["/srv/vm/one.qcow2", r"D:\\vm\\one.qcow2", "../day0/one.qcow2"])
+def test_a_name_that_leads_elsewhere_is_not_its_own(name):
+    rows = Rows()
+    rows.backup("day1/one.qcow2", parents=named(name), **CHILD)
+    assert said(rows) == {}
+    assert ruled(rows.judged(), "day1/one.qcow2") == (Verdict.INCOMPLETE, "member-missing")
