@@ -181,7 +181,7 @@ def needed_by_the_living(alone: Iterable[Alone]) -> frozenset[int]:
         link.image_key
         for one in alone
         for link in one.links
-        if link.image_key is not None and not one.case.gone
+        if link.image_key is not None and not lost(one.case)
     )
 
 

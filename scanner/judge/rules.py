@@ -4,7 +4,7 @@ A verdict is earned: the last rule gives *unproven*, so that nothing is called s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from formats.core.model import Bearing, Kind, Outcome
@@ -70,8 +70,12 @@ def changing(case: Case, _settle: timedelta) -> Finding | None:
 
 def being_written(case: Case, settle: timedelta) -> Finding | None:
     """Unfinished, and touched a moment ago."""
-    found = unfinished(case)
-    return found if found is not None and fresh(case, settle) else None
+    if not fresh(case, settle):
+        return None
+    # A parent that is not there is not what a writer is at: who scans right after every backup
+    # would never hear of it.
+    own = tuple(row for row in case.bad if not row.evidence.check.startswith("chain."))
+    return unfinished(case if len(own) == len(case.bad) else replace(case, evidence=own))
 
 
 def unfinished(case: Case) -> Finding | None:

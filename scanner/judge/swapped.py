@@ -4,8 +4,9 @@ What such an image really needs lies under another name now, and so does what ot
 which of them, nothing tells.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeAlias
 
 from formats.core.model import Bearing, Outcome
@@ -20,13 +21,17 @@ Place: TypeAlias = tuple[int, str, str, str | None]
 """Repository, folder, name without what changes from backup to backup, and format."""
 
 
-def swapped_places(everything: Iterable[Case]) -> frozenset[Place]:
-    """Return where images lie that name themselves as their parent."""
-    return frozenset(
-        place(case)
-        for case in everything
-        if any(wanted.weak and names_itself(case, wanted) for wanted in case.image.parents)
-    )
+def swapped_places(everything: Iterable[Case]) -> Mapping[Place, datetime]:
+    """Return where images lie that name themselves as their parent, and when they were last seen.
+
+    What came after such an image was gone has nothing to do with it.
+    """
+    found: dict[Place, datetime] = {}
+    for case in everything:
+        if any(wanted.weak and names_itself(case, wanted) for wanted in case.image.parents):
+            here, seen = place(case), max(file.seen_at for file in case.files)
+            found[here] = max(seen, found.get(here, seen))
+    return found
 
 
 def place(case: Case) -> Place:
@@ -37,11 +42,14 @@ def place(case: Case) -> Place:
 
 
 def swapped(
-    case: Case, links: Sequence[ParentLink], places: frozenset[Place], shelf: Shelf
+    case: Case, links: Sequence[ParentLink], places: Mapping[Place, datetime], shelf: Shelf
 ) -> tuple[EvidenceRow, ...]:
     """Return evidence that an image may be based on another one than its parent's name tells."""
     named = any(link.by == BY_NAME and link.image_key not in (None, case.key) for link in links)
-    if not places or not named or place(case) not in places:
+    if not places or not named:
+        return ()
+    last = places.get(place(case))
+    if last is None or all(file.first_seen_at > last for file in case.files):
         return ()
     row = synthetic(
         shelf,

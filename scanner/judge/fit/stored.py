@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from formats.core.model import Kind
 from scanner.judge import words
-from scanner.judge.forecast.sizes import total
 from scanner.judge.model import JudgedImage
 from scanner.judge.names.reading import read_name
+from scanner.judge.sources.model import total
 from scanner.ledger.rows import FileRow, ImageRow
 from scanner.results import FileState, PayloadSeen
 

@@ -21,6 +21,7 @@ from scanner.config import SETTLE
 from scanner.judge.forecast.growth import Estimate
 from scanner.judge.forecast.room import ALLOTMENT, Room
 from scanner.judge.forecast.sizes import Sized, living_files, taken_by
+from scanner.judge.no_room import FILLED_SHARE
 from scanner.judge.sources.model import Source, SourceKind
 
 OVERWRITES_MIN = 2
@@ -35,10 +36,6 @@ rest are a file system's own structures and its reserve."""
 
 FULL_SHARE = 0.01
 """With less than this share free, a backup broke off because there was no more room."""
-
-
-FILLED_SHARE = 0.98
-"""A disk image that stores this share of its disk has reached its end."""
 
 
 class Prospect(StrEnum):

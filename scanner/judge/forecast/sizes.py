@@ -12,7 +12,7 @@ from statistics import median
 
 from formats.core.model import Kind
 from scanner.judge.model import JudgedImage, Verdict
-from scanner.judge.sources.model import Measure, Source
+from scanner.judge.sources.model import Measure, Source, total
 from scanner.ledger.rows import FileRow
 from scanner.results import FileState
 
@@ -88,16 +88,6 @@ def sized(
         whole=measure.whole and not hollow and not (image and image.own.verdict in HOLLOW),
         packed=is_packed(image) or is_smaller(measure, needed_by(image)),
     )
-
-
-def total(sizes: Iterable[int | None]) -> int | None:
-    """Return the sum; None where a summand is unknown."""
-    whole = 0
-    for size in sizes:
-        if size is None:
-            return None
-        whole += size
-    return whole
 
 
 def largest(sizes: Iterable[int | None]) -> int | None:

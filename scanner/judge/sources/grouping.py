@@ -17,7 +17,7 @@ from scanner.expectations.matching import Matcher, matcher
 from scanner.findings import finding_id
 from scanner.judge.model import JudgedImage
 from scanner.judge.names.reading import UNNAMED, Names
-from scanner.judge.sources.model import Measure, RestorePoint, Source, SourceKind, Span, when
+from scanner.judge.sources.model import Measure, RestorePoint, Source, SourceKind, Span, total, when
 from scanner.judge.sources.points import in_zone, is_there, on_that_day, restore_points, written_at
 from scanner.judge.sqlserver.databases import Database, databases
 from scanner.judge.sqlserver.lsn import judged_sets, ways
@@ -454,16 +454,6 @@ def made_at_row(row: HistoryRow, matter: Matter) -> datetime:
     written = written_at(row.mtime_ns)
     named = matter.names.read(row.path).at
     return written if named is None else on_that_day(named, written, matter.zone)
-
-
-def total(sizes: Iterable[int | None]) -> int | None:
-    """Return a sum; None where any part of it is not known."""
-    whole = 0
-    for size in sizes:
-        if size is None:
-            return None
-        whole += size
-    return whole
 
 
 SAME_SECONDS = 86_400

@@ -4,6 +4,7 @@ Files are not what an administrator restores; points in time of a source are. Al
 zone: a local time of the backup's machine is read in the zone the judge is told.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -127,3 +128,13 @@ class Source:
 def when(point: RestorePoint) -> tuple[datetime, int]:
     """Return what points are sorted by."""
     return point.at, point.key
+
+
+def total(sizes: Iterable[int | None]) -> int | None:
+    """Return a sum; None where any part of it is not known."""
+    whole = 0
+    for size in sizes:
+        if size is None:
+            return None
+        whole += size
+    return whole

@@ -289,3 +289,13 @@ def test_a_chain_of_thousands_is_judged():
     assert len(judged.images) == 5_000
     (chain,) = judged.chains
     assert len(chain.image_keys) == 5_000
+
+
+def test_a_parent_that_is_gone_is_spoken_of_also_where_a_piece_of_its_child_is_gone():
+    rows = Rows()
+    rows.backup("base.vhdx", file={"state": FileState.GONE})
+    rows.backup("one.vhdx", parents=named("base.vhdx"), piece=piece(1, 2))
+    rows.backup("two.vhdx", piece=piece(2, 2), file={"state": FileState.GONE})
+    judged = rows.judged()
+    assert {item.path for item in judged.images} == {"base.vhdx", "one.vhdx"}
+    assert {item.deciding_key for item in judged.images} <= {item.key for item in judged.images}

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from formats.core.model import Identity, ParentRef
+from formats.core.model import Identity, Outcome, ParentRef
 from scanner.judge.model import ParentLink, Verdict
 from scanner.results import FileState
 from tests.scanner.judge.rows import GOOD, OLD, SEEN, Rows, bad, named, of, ruled, wanted
@@ -438,3 +438,11 @@ def test_an_identity_that_writing_renews_is_the_parent_wherever_it_lies():
     parent = ParentRef((fresh,), ("base.qcow2",))
     rows.backup("a/child.qcow2", parents=(parent,))
     assert ruled(rows.judged(), "a/child.qcow2") == (Verdict.SOUND, "proven")
+
+
+def test_a_missing_parent_is_missed_however_young_the_child_is():
+    rows = Rows()
+    rows.backup("child.qcow2", parents=named("base.qcow2"), file={"mtime": SEEN})
+    rows.backup("cut.qcow2", (bad(Outcome.TRUNCATED),), file={"mtime": SEEN})
+    assert ruled(rows.judged(), "child.qcow2") == (Verdict.INCOMPLETE, "member-missing")
+    assert ruled(rows.judged(), "cut.qcow2") == (Verdict.UNPROVEN, "being-written")

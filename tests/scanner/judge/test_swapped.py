@@ -1,7 +1,12 @@
 """Chains by name whose files were swapped: nothing that hangs together by name is believed."""
 
+from datetime import timedelta
+
 from scanner.judge.model import Verdict
-from tests.scanner.judge.rows import Rows, named, of, ruled, wanted
+from scanner.results import FileState
+from tests.scanner.judge.rows import OLD, Rows, named, of, ruled, wanted
+
+DAY = timedelta(days=1)
 
 
 def chain(*parents: str | None, folder: str = "vm") -> Rows:
@@ -46,3 +51,17 @@ def test_other_chains_and_links_by_identity_stay_what_they_are():
         assert ruled(judgement, path) == (Verdict.SOUND, "proven")
     (doubt,) = [row for row in of(judgement, "vm/a-2026-01-03.qcow2").evidence if row.evidence.bad]
     assert doubt.evidence.check == "chain.parent.in-place"
+
+
+def test_what_came_after_a_swapped_image_was_gone_has_nothing_to_do_with_it():
+    rows = Rows()
+    gone = {"state": FileState.GONE, "seen_at": OLD}
+    rows.backup("vm/a-2026-01-02.qcow2", parents=named("a-2026-01-02.qcow2"), file=gone)
+    for number, since in ((3, OLD - DAY), (5, OLD + DAY)):
+        full = f"a-2026-01-0{number}.qcow2"
+        seen = {"first_seen_at": since}
+        rows.backup(f"vm/{full}", file=seen)
+        rows.backup(f"vm/a-2026-01-0{number + 1}.qcow2", parents=named(full), file=seen)
+    judgement = rows.judged()
+    assert ruled(judgement, "vm/a-2026-01-04.qcow2") == (Verdict.UNPROVEN, "doubtful")
+    assert ruled(judgement, "vm/a-2026-01-06.qcow2") == (Verdict.SOUND, "proven")
